@@ -89,6 +89,19 @@ async def test_what_was_redriven_since_a_discard_of_the_others_began_stays(bench
     assert [one.dead_id for one in await letters(bench)] == [newest.dead_id]
 
 
+async def test_what_others_have_discarded_since_a_job_began_is_in_no_count_of_it(bench: Bench):
+    await die(bench, "t", count=3)
+    newest, *_ = await letters(bench)
+    job = redriving(bench, ALL, rate_per_s=10.0, max_count=9)
+    await bench.until(lambda: job.redriven_count == 1)
+    await bench.broker.dead_letters.discard(T, newest.dead_id)
+    while job.state == "running":
+        bench.clock.seconds += 0.1
+        await bench.rest()
+    assert (job.state, job.matched_count, job.redriven_count) == ("done", 3, 2)
+    assert (job.failed_count, job.error) == (0, None)
+
+
 async def test_what_dies_after_a_discard_has_begun_stays(bench: Bench):
     await die(bench, "t", count=2)
     job = discarding(bench, ALL, rate_per_s=10.0, max_count=9)

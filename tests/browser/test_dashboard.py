@@ -187,8 +187,19 @@ def test_a_topic_is_created_changed_and_deleted_and_the_server_has_done_it(brows
         page.reload()
         page.get_by_label("At most how old").wait_for()
         assert page.get_by_label("At most how old").input_value() == "2 h"
+        # What was not said has the server's default.
+        assert api.get("/api/topics/made.here").json["retention"]["max_bytes"] == 1 << 30
+        for n in range(5):
+            post(server, "/api/publish", {"topic": "made.here", "payload": n})
+        page.get_by_label("At most how many messages").fill("2")
+        page.get_by_role("button", name="Save settings").click()
+        page.get_by_text("of 5 the oldest 3 go (1 to 3)").wait_for()
+        assert api.get("/api/topics/made.here").json["retention"]["max_messages"] == 1000
+        page.get_by_role("button", name="Save and remove 3 messages").click()
+        page.get_by_text("Saved.").wait_for()
+        assert api.get("/api/topics/made.here").json["retention"]["max_messages"] == 2
         page.get_by_role("button", name="Delete…").click()
-        remove = page.get_by_role("button", name=re.compile("Delete topic and 0 messages"))
+        remove = page.get_by_role("button", name=re.compile(r"Delete topic and \d messages"))
         # It can be reached and says why it does nothing.
         remove.click(force=True)
         assert api.get("/api/topics/made.here").status == 200
@@ -288,4 +299,4 @@ def test_without_authentication_the_pages_of_keys_say_how_to_have_it(browser, se
         for view in WITH_KEYS:
             page.goto(f"{server.url}/ui/{view}")
             page.get_by_text("Authentication is off").wait_for()
-            page.get_by_text("ENABLE_AUTH=true conduit serve").wait_for()
+            page.get_by_text("ENABLE_AUTH=true make run").wait_for()

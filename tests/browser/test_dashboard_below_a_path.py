@@ -115,7 +115,7 @@ def test_live_connections_and_links_to_messages_do_as_well(page, proxy):
     page.on("websocket", lambda socket: sockets.append(socket.url))
     page.goto(f"{proxy}/a/b/ui/playground?topic=orders.created")
     page.get_by_text("Connected").wait_for()
-    assert sockets == [f"{proxy}/a/b/ws".replace("http", "ws", 1)]
+    until(lambda: sockets == [f"{proxy}/a/b/ws".replace("http", "ws", 1)])
     page.get_by_role("button", name="Publish", exact=True).click()
     page.get_by_text("the last one is orders.created 1").wait_for()
     page.goto(f"{proxy}/a/b/ui/messages?topic=orders.created")

@@ -76,7 +76,9 @@ def test_one_signs_in_by_keyboard_and_the_key_is_nowhere_that_scripts_read(brows
         addresses: list[str] = []
         page.on("request", lambda request: addresses.append(request.url))
         page.get_by_role("heading", name="Sign in").wait_for()
-        page.get_by_label("API key").press_sequentially("ck_live_wrong")
+        # The field has the focus.
+        page.get_by_label("API key").wait_for()
+        page.keyboard.type("ck_live_wrong")
         page.keyboard.press("Enter")
         page.get_by_text("This key is wrong").first.wait_for()
         assert page.evaluate("document.activeElement.type") == "password"
@@ -106,6 +108,8 @@ def test_one_signs_in_by_keyboard_and_the_key_is_nowhere_that_scripts_read(brows
 
 def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(browser, guarded):
     with operating(browser, guarded, "api-keys?tenant=acme") as operator:
+        operator.get_by_role("link", name="Tenants", exact=True).click()
+        operator.get_by_role("link", name="API keys", exact=True).click()
         operator.get_by_role("button", name="Create key").click()
         operator.get_by_role("textbox", name="Name", exact=True).fill("support desk")
         operator.get_by_role("checkbox", name=re.compile("^subscribe")).check()
@@ -118,6 +122,11 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
         assert key not in operator.evaluate(KEPT)
         operator.keyboard.press("Escape")
         operator.locator("[data-secret]").wait_for()
+        operator.go_back()
+        operator.get_by_text("Whoever leaves now has lost the key.").wait_for()
+        operator.get_by_role("button", name="Stay").click()
+        assert operator.locator("[data-secret]").inner_text() == key
+        assert operator.url.endswith("/ui/api-keys?tenant=acme")
         operator.get_by_label("I have put it where it is needed").check()
         operator.get_by_role("button", name="Done").click()
         operator.get_by_role("link", name="support desk").wait_for()
@@ -146,6 +155,26 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
             page.get_by_role("dialog").wait_for(state="detached")
             page.get_by_text("Messages stored").wait_for()
             assert page.url.endswith("/ui/topics/orders.1")
+
+
+def test_a_page_does_nothing_for_who_has_signed_in_in_another_tab(browser, guarded):
+    """The cookie is that one's by then: what somebody has typed is not done to what another one has."""
+    keys = {tenant: guarded.create_key(tenant)["key"] for tenant in ("acme", "default")}
+    for tenant in keys:
+        accepted(guarded.acting(tenant).post("/api/topics", {"name": "same"}), 201)
+    with operating(browser, guarded, "topics/same?tab=settings", keys["acme"]) as page:
+        page.get_by_role("button", name="Delete…").first.click()
+        page.get_by_label("Type same to delete it").fill("same")
+        other = page.context.new_page()
+        other.goto(f"{guarded.server.url}/ui/topics")
+        other.get_by_role("button", name=re.compile("a key")).first.click()
+        other.get_by_role("button", name="Sign out").click()
+        sign_in(other, keys["default"])
+        other.get_by_role("heading", name="Topics", exact=True).wait_for()
+        page.get_by_role("button", name=re.compile("^Delete topic and")).click()
+        page.get_by_text("default", exact=True).first.wait_for()
+        for tenant in keys:
+            assert guarded.acting(tenant).delete("/api/topics/same").status == 204
 
 
 def test_who_rotates_his_own_key_stays_signed_in_and_others_with_it_do_not(browser, guarded):
@@ -242,16 +271,16 @@ def test_the_key_of_a_tenant_sees_its_own_and_nothing_else(browser, guarded):
     narrow = guarded.create_key("acme", "subscribe")["key"]
     with page_of(browser, guarded, "api-keys") as page:
         sign_in(page, narrow)
-        page.get_by_text("You may not see this").wait_for()
+        page.get_by_text("has not got the right to manage").first.wait_for()
         page.get_by_role("link", name="Audit log").first.click()
-        page.get_by_text("You may not see this").wait_for()
+        page.get_by_text("has not got the right to manage").first.wait_for()
 
 
 def test_the_audit_log_says_who_did_what_and_its_filters_are_in_the_address(browser, guarded):
-    made = guarded.create_key("acme")
+    made = guarded.create_key("acme", name="orders team")
     guarded.signed(made["key"]).create_topic("audited")
     assert guarded.signed(made["key"]).delete("/api/topics/audited").status == 204
-    with operating(browser, guarded, "audit") as page:
+    with operating(browser, guarded, "audit?tenant=acme") as page:
         page.get_by_role("link", name="deleted topic").first.click()
         page.get_by_label("Who").fill(f"key:{made['id']}")
         page.get_by_role("table").get_by_text("audited").wait_for()
@@ -265,6 +294,13 @@ def test_the_audit_log_says_who_did_what_and_its_filters_are_in_the_address(brow
         page.keyboard.press("Escape")
         page.get_by_label("What").fill("topic.nothing")
         page.get_by_text("Nothing like this was done").wait_for()
+        # As the list shows them.
+        page.get_by_label("What").fill("deleted topic")
+        page.get_by_label("Who").fill("orders team")
+        page.get_by_role("table").get_by_role("link", name="orders team").first.wait_for()
+        # What is typed elsewhere is for the tenant that is looked at.
+        page.get_by_role("button", name="Connect", exact=True).click()
+        page.get_by_role("dialog").get_by_text("X-Conduit-Tenant: acme").first.wait_for()
 
 
 def test_no_view_breaks_a_rule_for_people_who_see_or_move_otherwise(browser, guarded):

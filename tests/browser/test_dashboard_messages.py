@@ -106,6 +106,24 @@ def test_a_message_has_an_address_that_leads_back_to_it(browser, server):
         heading.wait_for()
 
 
+def test_names_that_read_as_numbers_are_names_in_an_address(browser, server):
+    with opened(browser, server) as page:
+        for name in ("2026.10", "1.0", "1e5", "12345678901234567890"):
+            post(server, "/api/topics", {"name": name})
+            body = {"topic": name, "payload": 1, "headers": {"__proto__": f"of {name}"}}
+            message_id = post(server, "/api/publish", body)["message_id"]
+            page.goto(f"{server.url}/ui/messages?topic={name}&msg={message_id}")
+            page.get_by_role("heading", name=f"{name} 1", exact=True).wait_for()
+            # What is looked for is in the address too, as it was typed.
+            find(page, "007")
+            page.wait_for_url(f"**topic={name}&**")
+            assert "f=007" in page.url
+            find(page, "")
+            page.get_by_role("link", name="Message 1", exact=True).click()
+            page.get_by_text("__proto__", exact=True).wait_for()
+            page.get_by_text(f"of {name}", exact=True).wait_for()
+
+
 def test_the_keyboard_alone_opens_messages_one_after_the_other(browser, server):
     with opened(browser, server, "messages?topic=orders.created") as page:
         page.get_by_text("100 messages, and more").wait_for()

@@ -31,7 +31,7 @@ def test_who_may_only_look_is_told_why_he_cannot_do_more(browser, guarded):
             button.click(force=True)
         assert violations(page) == []
         page.get_by_role("link", name="Dead letters", exact=True).last.click()
-        page.get_by_text("You may not see this").wait_for()
+        page.get_by_text("has not got the right to manage").last.wait_for()
         page.get_by_role("link", name="Playground").click()
         publish = page.get_by_role("button", name="Publish", exact=True)
         publish.wait_for()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import focused, opened
+from tests.browser.dashboard import AWAY, focused, opened, watched
 from tests.browser.seeds import HUGE, REASON, rejected
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
@@ -86,13 +86,20 @@ def test_those_that_were_chosen_are_discarded_and_no_others(browser, server):
         page.get_by_text("2 dead letters", exact=True).wait_for()
         left = [letter["id"] for letter in api.dead_letters(subscription="chosen")]
         assert left == [ids[1], ids[3]]
-        # The rest of the filter, after a count.
+        # The rest of the filter, after a count: not what dies after it.
         page.get_by_role("button", name="Discard all that match…").click()
+        page.get_by_role("button", name="Discard 2 dead letters").wait_for()
+        with WsClient(server.ws_url) as failing:
+            failing.subscribe("chosen", subscription="chosen")
+            late = api.publish("chosen", "late")["message_id"]
+            failing.messages(1)
+            failing.request("reject", message_id=late, reason="late")
+        until(lambda: len(api.dead_letters(subscription="chosen")) == 3)
         page.get_by_role("button", name="Discard 2 dead letters").click()
-        page.get_by_role("heading", name="No dead letter matches").or_(
-            page.get_by_text("No dead letter matches")
-        ).wait_for()
-    assert api.dead_letters(subscription="chosen") == []
+        job.get_by_text("Discarded: 2 dead letters.").wait_for()
+        page.get_by_text("1 dead letter", exact=True).wait_for()
+    left = [letter["message_id"] for letter in api.dead_letters(subscription="chosen")]
+    assert left == [late]
     assert actions(api).count("dead_letter.discard") == before_count + 2
 
 
@@ -128,6 +135,32 @@ def test_a_job_goes_at_its_rate_and_can_be_cancelled(browser, server):
         job.get_by_text("cancelled").wait_for()
     assert api.subscription("slow")["dead_count"] > 20
     assert "job.cancel" in actions(api)
+
+
+def test_what_is_gone_says_so_and_offers_no_act(browser):
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        api = Api(server.url)
+        ids = rejected(server, "lost", "lost", 9)
+        view = f"dead-letters?subscription=lost&letter={ids[0]}"
+        with watched(browser, server, view) as (page, watch):
+            watch.meant.append(AWAY)
+            detail = page.get_by_role("region", name=re.compile("^lost #"))
+            detail.get_by_role("button", name="Discard…").wait_for()
+            assert api.delete(f"/api/dlq/{ids[0]}").status == 204
+            detail.get_by_text("This dead letter is gone").wait_for()
+            assert detail.get_by_role("button", name="Discard…").count() == 0
+            assert detail.get_by_role("button", name="Redrive…").count() == 0
+            page.get_by_role("button", name="Discard all that match…").click()
+            page.get_by_label("So many in a second").fill("0x10")
+            page.get_by_text("A number from 0.01 to 10000.").wait_for()
+            page.get_by_label("So many in a second").fill("0.01")
+            page.get_by_role("button", name="Discard 8 dead letters").click()
+            job = page.get_by_role("region", name="Discard job")
+            job.get_by_role("progressbar").wait_for()
+            server.kill()
+            server.start()
+            job.get_by_text("It has ended with its server.").wait_for()
+            assert job.get_by_role("button").all_inner_texts() == ["Close"]
 
 
 def test_the_keyboard_alone_goes_to_a_letter_redrives_it_and_comes_back(browser, server):

@@ -174,6 +174,10 @@ def test_the_first_steps_tick_themselves_and_go_away(browser):
         steps.wait_for()
         assert violations(page) == []
         assert done.count() == 0
+        steps.get_by_role("link", name="Create a topic").click()
+        page.get_by_role("dialog", name="Create a topic").wait_for()
+        page.go_back()
+        steps.wait_for()
         post(fresh, "/api/topics", {"name": "demo"})
         until(lambda: done.count() == 1)
         post(fresh, "/api/subscriptions", {"name": "s", "topic": "demo"})
@@ -218,8 +222,9 @@ def test_ten_thousand_topics_scroll_with_few_rows_and_ask_for_what_is_seen(brows
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         # To the end, page by page, as fast as it goes.
-        until(lambda: scrolled(body) and page.get_by_text("10,000 topics", exact=True).count())
-        body.get_by_text("sensors.room-09999").wait_for()
+        last = body.get_by_text("sensors.room-09999")
+        until(lambda: scrolled(body) and last.count(), within_s=90)
+        page.get_by_text("10,000 topics", exact=True).wait_for()
         assert rows.count() < 60
         page.wait_for_timeout(1_000)
         named = [url for url in asked if "names=" in url]

@@ -185,7 +185,7 @@ async def test_those_that_were_redriven_are_told_from_the_others(api: Api):
 
 async def test_a_job_is_cancelled_once(api: Api):
     await api.die("t", subscription="s", count=3)
-    job = await api.post("/api/dlq/redrive", {"rate_per_s": 0.001})
+    job = await api.post("/api/dlq/redrive", {"rate_per_s": 0.01})
     path = f"/api/dlq/jobs/{job['id']}"
     assert accepted(await api.send("DELETE", path))["state"] == "cancelled"
     refused(await api.send("DELETE", path), 409, "conflict")

@@ -44,7 +44,7 @@ async def test_many_are_discarded_by_filters_and_a_dry_run_discards_none(api: Ap
         "failed_count": 0,
         "rate_per_s": 1_000.0,
         "max_count": 100_000,
-        "started_at": None,
+        "started_at": plan["started_at"],
         "finished_at": None,
         "error": None,
     }
@@ -60,6 +60,17 @@ async def test_many_are_discarded_by_filters_and_a_dry_run_discards_none(api: Ap
         assert (job["action"], job["state"]) == ("discard", "done")
         assert (job["matched_count"], job["discarded_count"]) == (count, count)
     assert job["error"] == "nothing matches: there is no such dead letter"
+
+
+@pytest.mark.parametrize("act", ["redrive", "discard"])
+async def test_until_the_moment_of_a_dry_run_a_job_takes_what_was_counted(api: Api, act):
+    await api.die("t", subscription="s", count=2)
+    plan = await api.post(f"/api/dlq/{act}", {"topic": "t", "dry_run": True})
+    api.bench.clock.seconds += 0.001
+    await api.die("t", subscription="s", count=3)
+    job = await finished(api, act, topic="t", to_time=plan["started_at"])
+    assert (plan["matched_count"], job["matched_count"]) == (2, 2)
+    assert job["redriven_count"] + job["discarded_count"] == 2
 
 
 @pytest.mark.parametrize("act", ["redrive", "discard"])
@@ -98,7 +109,7 @@ async def test_the_audit_log_has_who_started_a_job_and_for_which(api: Api):
 
 async def test_a_discard_is_cancelled_and_what_it_had_not_come_to_stays(api: Api):
     await api.die("t", subscription="s", count=3)
-    job = await api.post("/api/dlq/discard", {"rate_per_s": 0.001})
+    job = await api.post("/api/dlq/discard", {"rate_per_s": 0.01})
     path = f"/api/dlq/jobs/{job['id']}"
     jobs = api.context.broker.dead_letters.jobs
     await api.bench.until(lambda: jobs.get("default", job["id"]).discarded_count == 1)
@@ -122,6 +133,7 @@ async def test_a_discard_is_cancelled_and_what_it_had_not_come_to_stays(api: Api
         ({"ids": [NO_ID], "q": ""}, "q"),
         ({"ids": [NO_ID], "subscription": ""}, "subscription"),
         ({"rate_per_s": 0}, "rate_per_s"),
+        ({"rate_per_s": 0.009}, "rate_per_s"),
         ({"rate_per_s": 10_001}, "rate_per_s"),
         ({"max_count": 100_001}, "max_count"),
         ({"dry_run": "yes"}, "dry_run"),

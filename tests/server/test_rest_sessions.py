@@ -42,7 +42,7 @@ async def test_a_key_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(gu
     key = (await guarded.key()).text
     answer = await signed_in(guarded, key, path="/a/b/")
     assert answer.status == 201
-    assert set(answer.json) == {"ends_at", "idle_s"}
+    assert set(answer.json) == {"ends_at", "idle_s", "id"}
     assert re.fullmatch(
         r"conduit_session_[0-9a-f]{8}=cs_[\w-]+\.[\w-]+; Path=/a/b/; HttpOnly; SameSite=Strict",
         answer.headers["set-cookie"],

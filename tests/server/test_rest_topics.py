@@ -129,6 +129,12 @@ async def test_topics_are_found_by_a_part_of_their_name(api: Api):
     assert [topic["name"] for topic in found["topics"]] == ["orders.eu", "orders.us"]
 
 
+async def test_the_list_tells_what_a_new_topic_keeps(api: Api):
+    defaults = (await api.get("/api/topics"))["default_retention"]
+    await api.topic("t")
+    assert (await api.get("/api/topics/t"))["retention"] == defaults
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "%%%", "c3Vic2NyaXB0aW9uczph", "ä"])
 async def test_a_cursor_that_this_list_did_not_give_is_refused(api: Api, cursor):
     answer = await api.send("GET", "/api/topics", params={"cursor": cursor})

@@ -35,9 +35,9 @@ ACROSS = {
         postgres/owners.py: _FENCES
         """,
     "A delivery is named by its topic's id; so is the dead letter that it becomes, or is.": """
-        sqlite/dead_letters.py: _MARK _LOST _OF
+        sqlite/dead_letters.py: _MARK _LOST _OF _FATES
         sqlite/schema: bury_death
-        postgres/dead_letters.py: _PUT _MARK _OF
+        postgres/dead_letters.py: _PUT _MARK _OF _FATES
         """,
     "A start reads what there is of all tenants.": """
         sqlite/log.py: learn

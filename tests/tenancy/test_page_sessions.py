@@ -11,6 +11,7 @@ from conduit.grants import Grant
 from conduit.redaction import redacted
 from conduit.tenancy.accounts import KeySpec
 from conduit.tenancy.page_sessions import (
+    ANY_SESSION,
     COOKIE_MAX_BYTES,
     RENEWED_AFTER_S,
     SESSION_IDLE_S,
@@ -188,12 +189,22 @@ async def test_of_several_cookies_the_newest_counts_and_of_several_keys_none(kit
     second = signed_in(kit, pages, one.text)
     strange = signed_in(kit, pages, other.text)
     for texts in ([first, second], [second, "cs_x.y", first], [second]):
-        assert pages.chosen(texts) == second
+        assert pages.chosen(texts, ANY_SESSION) == second
     for texts in ([first, strange], [strange, second, first]):
         with pytest.raises(Unauthenticated, match="of several keys"):
-            pages.chosen(texts)
+            pages.chosen(texts, ANY_SESSION)
     for texts in (["cs_x.y"], [""]):
-        assert not is_good(pages, pages.chosen(texts))
+        assert not is_good(pages, pages.chosen(texts, ANY_SESSION))
+
+
+async def test_a_page_that_is_of_another_session_than_the_browsers_is_refused(kit: Kit):
+    pages = pages_of(kit)
+    mine, other = [signed_in(kit, pages, (await kit.key()).text) for _ in range(2)]
+    my_id = pages.verify(mine, None).session.id
+    assert pages.chosen([other, mine], my_id) == mine
+    for wanted in (my_id, "", "2"):
+        with pytest.raises(Unauthenticated, match="another session"):
+            pages.chosen([other], wanted)
 
 
 async def test_signing_out_ends_it_also_for_who_has_it_already(kit: Kit):

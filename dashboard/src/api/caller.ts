@@ -29,3 +29,15 @@ export function onCallerChange(listener: () => void): () => void {
 export function useCaller(): Caller {
   return useSyncExternalStore(onCallerChange, currentCaller);
 }
+
+let session: string | null = null;
+
+/** Which session of the browser the page is of; null: of none, or that is not known yet. Another tab may have
+ * signed in as somebody else since: the server refuses what this page asks then. */
+export function currentSession(): string | null {
+  return session;
+}
+
+export function setSession(id: string | null): void {
+  session = id;
+}

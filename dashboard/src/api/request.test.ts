@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { setCaller } from "@/api/caller";
+import { setCaller, setSession } from "@/api/caller";
 import { ApiError } from "@/api/errors";
 import { address, request } from "@/api/request";
 import { currentConnection } from "@/live/connection";
@@ -90,5 +90,28 @@ describe("a request", () => {
     await request(Thing, "/api/x");
     const [, init] = fetched.mock.calls[0] ?? [];
     expect(init?.headers).toEqual({ accept: "application/json", "x-conduit-session": "1" });
+  });
+
+  it("says of which session the page is, but to ask who the browser's session is of", async () => {
+    const fetched = answering('{"name": "a"}');
+    setSession("mine");
+    await request(Thing, "/api/x");
+    await request(Thing, "/api/x", { anySession: true });
+    setSession(null);
+    const said = fetched.mock.calls.map(([, init]) =>
+      new Headers(init?.headers).get("x-conduit-session"),
+    );
+    expect(said).toEqual(["mine", "1"]);
+  });
+
+  it("does not take a key that no header can carry for a server that is gone", async () => {
+    answering('{"name": "a"}');
+    await expect(request(Thing, "/api/x", { key: "“ck_live”" })).rejects.toMatchObject({
+      code: "unauthenticated",
+    });
+    setCaller({ tenant: "😀" });
+    await expect(request(Thing, "/api/x")).rejects.toMatchObject({ code: "tenant_not_found" });
+    setCaller({ tenant: null });
+    expect(currentConnection().state).not.toBe("lost");
   });
 });

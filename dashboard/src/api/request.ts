@@ -1,7 +1,7 @@
 // One request to the server: with a deadline, its errors typed, its answer checked against the schema.
 
 import type { z } from "zod";
-import { currentCaller } from "@/api/caller";
+import { currentCaller, currentSession } from "@/api/caller";
 import { ApiError, problemOf, unreachable } from "@/api/errors";
 import { withExactPayloads } from "@/api/exact";
 import { serverUrl } from "@/api/place";
@@ -19,6 +19,8 @@ export interface Asked {
   /** To sign in with. It is nowhere else, and nothing keeps it. */
   readonly key?: string;
   readonly signal?: AbortSignal | undefined;
+  /** As whoever the browser has signed in as by now, and not as whom the page is of. */
+  readonly anySession?: boolean;
 }
 
 /** JSON text that is the body of a request, character by character. */
@@ -79,12 +81,21 @@ function bodyOf(body: unknown): string | null {
   return body instanceof RawJson ? body.text : JSON.stringify(body);
 }
 
-function headers({ body, key }: Asked): Record<string, string> {
+// What a header can carry; more than that is in no key, and in no tenant's name.
+const CARRIED = /^[\x20-\x7e]*$/;
+
+function headers({ anySession, body, key }: Asked): Record<string, string> {
   const { tenant } = currentCaller();
+  if (!CARRIED.test(key ?? "")) {
+    throw new ApiError(401, "unauthenticated", "it has characters that no key has");
+  }
+  if (!CARRIED.test(tenant ?? "")) {
+    throw new ApiError(404, "tenant_not_found", `tenant '${tenant}' does not exist`);
+  }
   return {
     accept: "application/json",
     // Without it the cookie of the session counts for nothing: no page of another origin can send it.
-    "x-conduit-session": "1",
+    "x-conduit-session": (anySession ? null : currentSession()) ?? "1",
     ...(body !== undefined && { "content-type": "application/json" }),
     ...(key !== undefined && { authorization: `Bearer ${key}` }),
     ...(tenant !== null && { "x-conduit-tenant": tenant }),

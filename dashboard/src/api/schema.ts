@@ -644,6 +644,7 @@ export type Seek = z.infer<typeof Seek>;
 export const SessionAnswer = z.object({
   ends_at: z.string(),
   idle_s: z.number(),
+  id: z.string(),
 });
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
@@ -845,6 +846,7 @@ export type TopicChange = z.infer<typeof TopicChange>;
 export const TopicList = z.object({
   topics: z.array(TopicAnswer),
   next: z.string().nullable(),
+  default_retention: Retention.nullable().optional(),
 });
 export type TopicList = z.infer<typeof TopicList>;
 

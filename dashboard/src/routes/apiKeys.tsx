@@ -14,10 +14,11 @@ import { useNow } from "@/components/useNow";
 import { CreateKey } from "@/features/apiKeys/CreateKey";
 import { KeyDetail } from "@/features/apiKeys/KeyDetail";
 import { stateOf } from "@/features/apiKeys/model";
+import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
 import { grantText, isOwnKey } from "@/features/signin/model";
 import { keysQuery } from "@/services/apiKeys";
-import { asksNobody, useReasonAgainst, whoamiQuery } from "@/services/server";
+import { asksNobody, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/api-keys");
 
@@ -26,7 +27,7 @@ export function ApiKeysPage() {
   const { key } = route.useSearch();
   const navigate = route.useNavigate();
   const [creating, setCreating] = useState(false);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainstWhole();
   if (who.data && asksNobody(who.data)) {
     return (
       <Page title="API keys">
@@ -41,9 +42,11 @@ export function ApiKeysPage() {
   );
   return (
     <Page actions={create} title="API keys">
-      <Keys />
+      <Allowed reason={unable}>
+        <Keys />
+      </Allowed>
       <CreateKey onClose={() => setCreating(false)} open={creating} />
-      {key !== undefined && (
+      {key !== undefined && unable === null && (
         <KeyDetail
           id={key}
           key={key}

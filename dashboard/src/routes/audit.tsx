@@ -8,10 +8,12 @@ import { Field } from "@/components/Field";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { AuditTable } from "@/features/audit/AuditTable";
-import { fromTimeOf, SINCE } from "@/features/audit/model";
+import { actionOf, actorOf, fromTimeOf, SINCE } from "@/features/audit/model";
+import { useKeyNames } from "@/features/audit/useKeyNames";
+import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
 import { auditQuery } from "@/services/audit";
-import { asksNobody, reasonAgainst, whoamiQuery } from "@/services/server";
+import { asksNobody, reasonAgainst, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/audit");
 // Between what is typed and what is asked for.
@@ -22,8 +24,10 @@ export function AuditPage() {
   return (
     <Page title="Audit log">
       {who && asksNobody(who) && <AuthOff what="names in the audit log" />}
-      <Filters />
-      <Entries />
+      <Allowed reason={useReasonAgainstWhole()}>
+        <Filters />
+        <Entries />
+      </Allowed>
     </Page>
   );
 }
@@ -36,7 +40,9 @@ function Entries() {
   // Once for each choice: with each look it would be another question.
   const [from, setFrom] = useState(() => ({ at: fromTimeOf(since, Date.now()), since }));
   if (from.since !== since) setFrom({ at: fromTimeOf(since, Date.now()), since });
-  const audit = useInfiniteQuery(auditQuery({ action, actor, fromTime: from.at }, since));
+  const names = useKeyNames();
+  const asked = { action: actionOf(action), actor: actorOf(actor, names), fromTime: from.at };
+  const audit = useInfiniteQuery(auditQuery(asked, since));
   if (audit.isPending) return <Loading rows={8} what="the audit log" />;
   if (!audit.data) {
     const { error, refetch } = audit;
@@ -60,7 +66,7 @@ function Entries() {
           not.
         </Empty>
       )}
-      {entries.length > 0 && <AuditTable entries={entries} ofAll={ofAll} />}
+      {entries.length > 0 && <AuditTable entries={entries} names={names} ofAll={ofAll} />}
       {audit.hasNextPage && (
         <div className="flex items-center gap-3">
           <Button onClick={() => audit.fetchNextPage()}>
@@ -78,8 +84,8 @@ function Filters() {
   const navigate = route.useNavigate();
   return (
     <div className="grid max-w-4xl gap-3 sm:grid-cols-3">
-      <Filter example="key:a1B2c3D4" label="Who" name="actor" />
-      <Filter example="topic.delete" label="What" name="action" />
+      <Filter example="key:a1B2c3D4, or the name of the key" label="Who" name="actor" />
+      <Filter example="deleted topic, or topic.delete" label="What" name="action" />
       <Choice
         label="When"
         onChange={({ target }) => {

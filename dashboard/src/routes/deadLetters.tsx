@@ -25,6 +25,7 @@ import {
   whichOf,
 } from "@/features/deadLetters/model";
 import { OneDialog } from "@/features/deadLetters/OneDialog";
+import { Allowed } from "@/features/signin/Allowed";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
 import { useReasonAgainst } from "@/services/server";
 
@@ -49,49 +50,51 @@ export function DeadLettersPage() {
     setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
     <Page actions={<AllActions onAct={all} unable={unable} />} title="Dead letters">
-      {search.job && (
-        <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
-      )}
-      <Filters
-        onChange={(next) => {
-          setChosen(new Set());
-          change({ ...next, letter: undefined });
-        }}
-        search={search}
-      >
-        <Refresh search={search} />
-      </Filters>
-      <div className={search.letter ? "max-xl:hidden" : ""}>
-        <GroupsOf search={search} />
-      </div>
-      {ids.length > 0 && (
-        <Chosen
-          amount={ids.length}
-          onAct={some}
-          onNone={() => setChosen(new Set())}
-          unable={unable}
-        />
-      )}
-      <div
-        className={
-          search.letter
-            ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
-            : ""
-        }
-      >
+      <Allowed reason={unable}>
+        {search.job && (
+          <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
+        )}
+        <Filters
+          onChange={(next) => {
+            setChosen(new Set());
+            change({ ...next, letter: undefined });
+          }}
+          search={search}
+        >
+          <Refresh search={search} />
+        </Filters>
         <div className={search.letter ? "max-xl:hidden" : ""}>
-          <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+          <GroupsOf search={search} />
         </div>
-        {search.letter && (
-          <LetterDetail
-            id={search.letter}
-            onAct={(act, { id, subscription }) =>
-              setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
-            }
+        {ids.length > 0 && (
+          <Chosen
+            amount={ids.length}
+            onAct={some}
+            onNone={() => setChosen(new Set())}
             unable={unable}
           />
         )}
-      </div>
+        <div
+          className={
+            search.letter
+              ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
+              : ""
+          }
+        >
+          <div className={search.letter ? "max-xl:hidden" : ""}>
+            <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+          </div>
+          {search.letter && (
+            <LetterDetail
+              id={search.letter}
+              onAct={(act, { id, subscription }) =>
+                setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
+              }
+              unable={unable}
+            />
+          )}
+        </div>
+      </Allowed>
       {dialog?.kind === "many" && (
         <JobDialog
           act={dialog.act}

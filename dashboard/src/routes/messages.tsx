@@ -4,6 +4,8 @@ import { Page } from "@/components/Page";
 import { Browser } from "@/features/messages/Browser";
 import type { Look } from "@/features/messages/look";
 import { TopicBox } from "@/features/messages/TopicBox";
+import { Allowed } from "@/features/signin/Allowed";
+import { useReasonAgainstReading } from "@/services/server";
 import { topicNamesQuery } from "@/services/topics";
 
 const route = getRouteApi("/messages");
@@ -16,18 +18,20 @@ export function MessagesPage() {
     void navigate({ resetScroll: false, search: (before) => ({ ...before, ...change }) });
   return (
     <Page title="Messages">
-      <Browser
-        look={look}
-        onLook={onLook}
-        topicChoice={
-          <TopicBox
-            label="Topic"
-            onTopic={(topic) => onLook({ msg: "", topic })}
-            topic={look.topic}
-          />
-        }
-      />
-      {look.topic === "" && <Offered />}
+      <Allowed reason={useReasonAgainstReading()}>
+        <Browser
+          look={look}
+          onLook={onLook}
+          topicChoice={
+            <TopicBox
+              label="Topic"
+              onTopic={(topic) => onLook({ msg: "", topic })}
+              topic={look.topic}
+            />
+          }
+        />
+        {look.topic === "" && <Offered />}
+      </Allowed>
     </Page>
   );
 }

@@ -18,6 +18,7 @@ import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
 import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
 import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
+import { parseSearch, stringifySearch } from "@/routes/search";
 
 // What goes without saying is in no address. What an address says that is not understood counts as not said: an old link still shows the page.
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
@@ -28,7 +29,9 @@ const OverviewSearch = z.object({
   range: z.enum(["5m", "15m", "1h", "6h", "24h"]).default("15m").catch("15m"),
   to: Moment,
 });
-const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+const NamesSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+/** `create`: the dialog that makes one is open. */
+const TopicsSearch = NamesSearch.extend({ create: z.boolean().default(false).catch(false) });
 const MessagesSearch = z.object({
   ...LookSearch,
   topic: z.coerce.string().max(255).default("").catch(""),
@@ -79,7 +82,7 @@ const routes = [
     component: page(() => import("@/routes/topics"), "TopicsPage"),
     getParentRoute: parent,
     path: "/topics",
-    search: { middlewares: [stripSearchParams({ q: "" })] },
+    search: { middlewares: [stripSearchParams({ create: false, q: "" })] },
     validateSearch: TopicsSearch,
   }),
   createRoute({
@@ -108,7 +111,7 @@ const routes = [
     getParentRoute: parent,
     path: "/subscriptions",
     search: { middlewares: [stripSearchParams({ q: "" })] },
-    validateSearch: TopicsSearch,
+    validateSearch: NamesSearch,
   }),
   createRoute({
     component: page(() => import("@/routes/subscription"), "SubscriptionPage"),
@@ -156,8 +159,10 @@ export function createDashboardRouter() {
     basepath: uiPath(),
     defaultErrorComponent: PageFailed,
     defaultPreload: "intent",
+    parseSearch,
     routeTree: root.addChildren(routes),
     scrollRestoration: true,
+    stringifySearch,
   });
 }
 

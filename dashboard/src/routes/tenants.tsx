@@ -6,15 +6,22 @@ import type { TenantAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { bytes, count, counted } from "@/components/format";
 import { Page } from "@/components/Page";
+import { Reason } from "@/components/Reason";
 import { Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
+import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
 import { Bar, Bars } from "@/features/tenants/Bars";
 import { CreateTenant } from "@/features/tenants/CreateTenant";
 import { fullest, limitTexts } from "@/features/tenants/model";
 import { TenantDetail } from "@/features/tenants/TenantDetail";
-import { asksNobody, useReasonAgainst, whoamiQuery } from "@/services/server";
+import {
+  asksNobody,
+  useReasonAgainst,
+  useReasonAgainstWhole,
+  whoamiQuery,
+} from "@/services/server";
 import { ownTenantQuery, tenantPagesQuery } from "@/services/tenants";
 
 const route = getRouteApi("/tenants");
@@ -25,6 +32,7 @@ export function TenantsPage() {
   const navigate = route.useNavigate();
   const { data: who } = useQuery(whoamiQuery());
   const unable = useReasonAgainst("admin");
+  const unwhole = useReasonAgainstWhole();
   const [creating, setCreating] = useState(false);
   if (who && asksNobody(who)) {
     return (
@@ -34,13 +42,21 @@ export function TenantsPage() {
     );
   }
   const create = (
-    <Button look="primary" onClick={() => setCreating(true)} unable={unable}>
-      <Plus aria-hidden className="size-4" /> Create tenant
-    </Button>
+    <>
+      <Reason text={unable} />
+      <Button look="primary" onClick={() => setCreating(true)} unable={unable}>
+        <Plus aria-hidden className="size-4" /> Create tenant
+      </Button>
+    </>
   );
   return (
     <Page actions={create} title="Tenants">
-      {who && (unable === null ? <All /> : <Own />)}
+      {who && unable === null && <All />}
+      {who && unable !== null && (
+        <Allowed reason={unwhole}>
+          <Own />
+        </Allowed>
+      )}
       <CreateTenant onClose={() => setCreating(false)} open={creating} />
       {name !== undefined && unable === null && (
         <TenantDetail
@@ -105,11 +121,11 @@ function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] })
         "Subscriptions",
         "Connections",
         "Stored",
-        "Dead",
+        "Dead, redriven too",
         "Keys",
         "Created",
       ]}
-      numbers={["Topics", "Subscriptions", "Connections", "Stored", "Dead", "Keys"]}
+      numbers={["Topics", "Subscriptions", "Connections", "Stored", "Dead, redriven too", "Keys"]}
       rows={tenants.map((tenant) => {
         const { name, usage } = tenant;
         return [

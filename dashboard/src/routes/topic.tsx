@@ -9,6 +9,7 @@ import { Button } from "@/components/Button";
 import { Facts } from "@/components/Facts";
 import { bytes, count, rate } from "@/components/format";
 import { Page } from "@/components/Page";
+import { Reason } from "@/components/Reason";
 import { Sparkline } from "@/components/Sparkline";
 import { Failure, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
@@ -17,12 +18,13 @@ import { Examples } from "@/features/connect/Examples";
 import { Browser, Docked } from "@/features/messages/Browser";
 import { Dead } from "@/features/messages/Dead";
 import type { Look } from "@/features/messages/look";
+import { Allowed } from "@/features/signin/Allowed";
 import { DeleteTopic } from "@/features/topics/DeleteTopic";
 import { Followers } from "@/features/topics/Followers";
 import { kept, storedCount } from "@/features/topics/model";
 import { PurgeTopic } from "@/features/topics/PurgeTopic";
 import { Settings } from "@/features/topics/Settings";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainst, useReasonAgainstReading } from "@/services/server";
 import { activityQuery } from "@/services/stats";
 import { topicQuery } from "@/services/topics";
 
@@ -41,7 +43,8 @@ const LABELS = {
 export function TopicPage() {
   const { name } = route.useParams();
   const { tab } = route.useSearch();
-  const topic = useQuery(topicQuery(name));
+  const unread = useReasonAgainstReading();
+  const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
   const [dialog, setDialog] = useState<"delete" | "purge" | null>(null);
   const unable = useReasonAgainst("manage");
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
@@ -51,6 +54,7 @@ export function TopicPage() {
       actions={
         shown && (
           <>
+            <Reason text={unable} />
             <Button onClick={() => setDialog("purge")} unable={unable}>
               <Eraser aria-hidden className="size-4 text-bad" /> Purge…
             </Button>
@@ -64,14 +68,16 @@ export function TopicPage() {
       title={name}
     >
       <TopicTabs name={name} tab={tab} />
-      {topic.isPending && <Loading what="the topic" />}
-      {topic.isError && !shown && (
-        <Failure error={topic.error} onRetry={topic.refetch} what="The topic cannot be shown" />
-      )}
-      {topic.isError && shown && <Stale error={topic.error} />}
-      {shown && tab === "summary" && <Summary topic={shown} />}
-      {shown && tab !== "summary" && <Inside name={name} tab={tab} />}
-      {shown && tab === "settings" && <Settings key={name} topic={shown} />}
+      <Allowed reason={unread}>
+        {topic.isPending && <Loading what="the topic" />}
+        {topic.isError && !shown && (
+          <Failure error={topic.error} onRetry={topic.refetch} what="The topic cannot be shown" />
+        )}
+        {topic.isError && shown && <Stale error={topic.error} />}
+        {shown && tab === "summary" && <Summary topic={shown} />}
+        {shown && tab !== "summary" && <Inside name={name} tab={tab} />}
+        {shown && tab === "settings" && <Settings key={name} topic={shown} />}
+      </Allowed>
       {tab === "connect" && <Examples exists={shown !== undefined} topic={name} />}
       {shown && (
         <>

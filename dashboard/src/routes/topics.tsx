@@ -6,10 +6,12 @@ import { Button } from "@/components/Button";
 import { inputClass } from "@/components/Field";
 import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
+import { Reason } from "@/components/Reason";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { Allowed } from "@/features/signin/Allowed";
 import { CreateTopic } from "@/features/topics/CreateTopic";
 import { TopicTable } from "@/features/topics/TopicTable";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainst, useReasonAgainstReading } from "@/services/server";
 import { topicsQuery } from "@/services/topics";
 
 const route = getRouteApi("/topics");
@@ -17,10 +19,13 @@ const route = getRouteApi("/topics");
 const TYPING_MS = 200;
 
 export function TopicsPage() {
-  const { q } = route.useSearch();
+  const { create: creating, q } = route.useSearch();
+  const navigate = route.useNavigate();
   useSearched("/topics", q);
-  const topics = useInfiniteQuery(topicsQuery(q));
-  const [creating, setCreating] = useState(false);
+  const unread = useReasonAgainstReading();
+  const setCreating = (create: boolean) =>
+    void navigate({ replace: true, search: (before) => ({ ...before, create }) });
+  const topics = useInfiniteQuery({ ...topicsQuery(q), enabled: unread === null });
   const unable = useReasonAgainst("manage");
   const found = topics.data?.pages.flatMap((page) => page.topics) ?? [];
   const create = (
@@ -29,28 +34,41 @@ export function TopicsPage() {
     </Button>
   );
   return (
-    <Page actions={create} title="Topics">
-      <div className="flex items-center gap-2">
-        <SearchBox q={q} />
-        <Button aria-label="Refresh" onClick={() => topics.refetch()}>
-          <RefreshCw aria-hidden className={`size-4 ${topics.isFetching ? "animate-spin" : ""}`} />
-        </Button>
-        {topics.isError && topics.data && <Stale error={topics.error} />}
-      </div>
-      {topics.isPending && <Loading rows={8} what="topics" />}
-      {topics.isError && !topics.data && (
-        <Failure error={topics.error} onRetry={topics.refetch} what="Topics cannot be listed" />
-      )}
-      {topics.data && found.length === 0 && <NoTopics create={create} q={q} />}
-      {found.length > 0 && (
-        <TopicTable
-          hasMore={topics.hasNextPage}
-          isLoadingMore={topics.isFetchingNextPage}
-          onMore={topics.fetchNextPage}
-          topics={found}
-        />
-      )}
-      <CreateTopic onClose={() => setCreating(false)} open={creating} />
+    <Page
+      actions={
+        <>
+          <Reason text={unable} />
+          {create}
+        </>
+      }
+      title="Topics"
+    >
+      <Allowed reason={unread}>
+        <div className="flex items-center gap-2">
+          <SearchBox q={q} />
+          <Button aria-label="Refresh" onClick={() => topics.refetch()}>
+            <RefreshCw
+              aria-hidden
+              className={`size-4 ${topics.isFetching ? "animate-spin" : ""}`}
+            />
+          </Button>
+          {topics.isError && topics.data && <Stale error={topics.error} />}
+        </div>
+        {topics.isPending && <Loading rows={8} what="topics" />}
+        {topics.isError && !topics.data && (
+          <Failure error={topics.error} onRetry={topics.refetch} what="Topics cannot be listed" />
+        )}
+        {topics.data && found.length === 0 && <NoTopics create={create} q={q} />}
+        {found.length > 0 && (
+          <TopicTable
+            hasMore={topics.hasNextPage}
+            isLoadingMore={topics.isFetchingNextPage}
+            onMore={topics.fetchNextPage}
+            topics={found}
+          />
+        )}
+      </Allowed>
+      <CreateTopic onClose={() => setCreating(false)} open={creating && unable === null} />
     </Page>
   );
 }
@@ -64,7 +82,11 @@ function NoTopics({ create, q }: { readonly create: React.ReactNode; readonly q:
       </Empty>
     );
   }
-  const clear = <Button onClick={() => navigate({ search: { q: "" } })}>Clear the search</Button>;
+  const clear = (
+    <Button onClick={() => navigate({ search: (before) => ({ ...before, q: "" }) })}>
+      Clear the search
+    </Button>
+  );
   return <Empty action={clear} title={`No topic has “${q}” in its name`} />;
 }
 

@@ -5,7 +5,9 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 import { z } from "zod";
+import { ApiError } from "@/api/errors";
 import { Exact } from "@/api/exact";
+import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
 import {
   DeadLetterAnswer,
@@ -26,9 +28,11 @@ const LIST_MS = 5_000;
 // A job moves on quickly, and is looked at by who has started it.
 const JOB_MS = 500;
 
+const GONE: readonly string[] = ["dead_letter_not_found", "job_not_found"];
+
 type Query = Readonly<Record<string, string | number | boolean>>;
 
-const Kept = { headers: z.record(z.string(), z.string()).optional(), payload: Exact };
+const Kept = { headers: Headers.optional(), payload: Exact };
 const Letter = DeadLetterAnswer.extend(Kept);
 export type Letter = z.infer<typeof Letter>;
 const Letters = DeadLetterList.extend({ dead_letters: z.array(Letter) });
@@ -77,7 +81,8 @@ export const letterQuery = (id: string) =>
     queryFn: ({ signal }) =>
       request(Letter, at(id), { exactPayloads: Number.POSITIVE_INFINITY, signal }),
     queryKey: ["deadLetters", "one", id],
-    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+    refetchInterval: ({ state }) =>
+      isGone(state.error) ? false : polledSlowly(LIST_MS).refetchInterval(),
   });
 
 /** What became of its message in each durable subscription. */
@@ -90,12 +95,18 @@ export const deliveriesQuery = (messageId: string) =>
     retry: false,
   });
 
+/** That what was asked for is not there, and will not be there again. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ApiError && GONE.includes(error.code);
+}
+
 /** A job; asked for again as long as it runs. */
 export const jobQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(JobAnswer, jobAt(id), { signal }),
     queryKey: ["jobs", id],
-    refetchInterval: ({ state }) => (state.data?.state === "running" ? JOB_MS : false),
+    refetchInterval: ({ state }) =>
+      state.data?.state === "running" && !isGone(state.error) ? JOB_MS : false,
     retry: false,
   });
 
@@ -119,9 +130,15 @@ export const planJob = (act: Act, meant: object, signal?: AbortSignal) =>
     signal,
   });
 
-export const startJob = (act: Act, meant: object, limits: JobLimits) =>
+/** `until`: when they were counted, so that what has died since then is not among them. */
+export const startJob = (act: Act, meant: object, limits: JobLimits, until: string | null) =>
   request(JobAnswer, `/api/dlq/${act}`, {
-    body: { ...takenBy(act, meant), ...limits },
+    body: {
+      ...takenBy(act, meant),
+      // Those that were chosen one by one are these in any case.
+      ...(until !== null && !("ids" in meant) && { to_time: until }),
+      ...limits,
+    },
     method: "POST",
   });
 

@@ -1,6 +1,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { z } from "zod";
 import { Exact } from "@/api/exact";
+import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
 import { DeadLetterAnswer, DeliveryAnswer, MessageAnswer } from "@/api/schema";
 import { polled } from "@/services/polled";
@@ -9,7 +10,6 @@ const PAGE_COUNT = 100;
 // Of each payload in a list, in characters.
 const PREVIEW_CHARS = 2_048;
 
-const Headers = z.record(z.string(), z.string());
 const Kept = { headers: Headers.optional(), payload: Exact };
 const Message = MessageAnswer.extend(Kept);
 export type Message = z.infer<typeof Message>;

@@ -2,20 +2,22 @@
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { z } from "zod";
+import { asApiError } from "@/api/errors";
 import { serverUrl } from "@/api/place";
 import { request } from "@/api/request";
 import { SessionAnswer, type WhoAmI } from "@/api/schema";
 import { acquainted } from "@/live/acquaintance";
-import { whoamiQuery } from "@/services/server";
+import { isOfPages, isSame, whoamiQuery } from "@/services/server";
 
 const PATH = "/api/session";
 
 export function signIn(key: string): Promise<SessionAnswer> {
   const body = { path: new URL(serverUrl()).pathname };
-  return request(SessionAnswer, PATH, { body, key, method: "POST" });
+  return request(SessionAnswer, PATH, { anySession: true, body, key, method: "POST" });
 }
 
-/** Ends with the page as it was, if it is the same one who signs in again; else all is asked for anew. */
+/** Ends with the page as it was, if it is the same one who signs in again; else all is asked for anew, which is seen
+ * to by the question who it is. */
 export function useSignIn() {
   const client = useQueryClient();
   return useMutation({
@@ -25,23 +27,25 @@ export function useSignIn() {
     onSuccess: async () => {
       const before = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
       const who = await client.fetchQuery({ ...whoamiQuery(), staleTime: 0 });
-      const isSame = before?.actor === who.actor && before.tenant === who.tenant;
-      const all = { predicate: isOfPages };
       acquainted.say();
-      await (isSame ? client.invalidateQueries(all) : client.resetQueries(all));
+      if (before && isSame(before, who)) await client.invalidateQueries({ predicate: isOfPages });
     },
   });
 }
 
+/** Signs out, or fails: then whoever it is has not signed out. */
 export function useSignOut() {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: () => request(z.undefined(), PATH, { method: "DELETE" }),
+    mutationFn: async () => {
+      try {
+        await request(z.undefined(), PATH, { method: "DELETE" });
+      } catch (error) {
+        // It had ended before.
+        if (asApiError(error).code !== "unauthenticated") throw error;
+      }
+    },
     mutationKey: ["session"],
-    // Also if it failed: it may be that the session had ended before.
-    onSettled: () => client.resetQueries(),
+    onSuccess: () => client.resetQueries(),
   });
 }
-
-const isOfPages = ({ queryKey }: { readonly queryKey: readonly unknown[] }) =>
-  queryKey[0] !== "whoami";

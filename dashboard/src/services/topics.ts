@@ -51,6 +51,17 @@ export const topicNamesQuery = (q: string, limit: number) =>
     queryKey: ["topics", "names", q, limit],
   });
 
+/** What a topic keeps of which nothing else is said; null if the server does not tell. */
+export const retentionDefaultsQuery = () =>
+  queryOptions({
+    queryFn: async ({ signal }) => {
+      const answer = await request(TopicList, "/api/topics", { query: { limit: 1 }, signal });
+      return answer.default_retention ?? null;
+    },
+    queryKey: ["topics", "defaults"],
+    staleTime: 60_000,
+  });
+
 /** Some that were there when the page was opened. */
 export const topicsBeforeQuery = () =>
   queryOptions({

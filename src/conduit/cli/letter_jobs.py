@@ -82,6 +82,16 @@ class Asked(NamedTuple):
             self.which, rate_per_s=self.job.rate, max_count=self.job.max_count, dry_run=dry_run
         )
 
+    def until(self, counted_at: str | None) -> Asked:
+        """The same, without what has died since the count; of a server that says when that was."""
+        which = self.which
+        if isinstance(which, Sequence) or which.to_time is not None or counted_at is None:
+            return self
+        # Not on top: `conduit --help` does without.
+        import msgspec
+
+        return self._replace(which=msgspec.structs.replace(which, to_time=counted_at))
+
 
 def run_job(server: Server, asked: Asked) -> None:
     """Ask whether it is meant, start the job, and show what it has done by then."""
@@ -93,6 +103,7 @@ def run_job(server: Server, asked: Asked) -> None:
             return
         for_good = " for good" if asked.action == "discard" else ""
         confirm(f"{asked.action.capitalize()}{for_good} {_plan_text(plan)}?", job.yes)
+        asked = asked.until(plan.started_at)
     found = call(server, lambda client: asked.start(client, dry_run=job.dry_run))
     if not job.dry_run:
         follow = _wait if job.wait else _matched

@@ -135,9 +135,12 @@ _FIELDS: Columns[MessageDetail] = {
     "payload": lambda message: json_text(message.payload),
 }
 
+# The server has one word for both: of a place behind a message nobody knows more.
+_STATES = {"acked": "acked, or before its start"}
+
 _DELIVERIES: Columns[DeliveryState] = {
     "SUBSCRIPTION": lambda delivery: delivery.subscription,
-    "STATE": lambda delivery: delivery.state,
+    "STATE": lambda delivery: _STATES.get(delivery.state, delivery.state),
     "ATTEMPTS": lambda delivery: delivery.attempts,
     "REASON": lambda delivery: delivery.last_reason,
     "NEXT": lambda delivery: delivery.next_attempt_at,

@@ -72,11 +72,13 @@ class TopicAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     there are none."""
 
 
-class TopicList(msgspec.Struct, frozen=True):
+class TopicList(msgspec.Struct, frozen=True, omit_defaults=True):
     """A page of topics, by name."""
 
     topics: list[TopicAnswer]
     next: str | None
+    default_retention: Retention | None = None
+    """What a topic keeps that is made now, and of which nothing else is said."""
 
 
 # Subscriptions ------------------------------------------------------------------------------------
@@ -204,7 +206,8 @@ class PurgeAnswer(msgspec.Struct, frozen=True):
 
 class JobAnswer(msgspec.Struct, frozen=True):
     """A job that deals with dead letters. `action`: `redrive` or `discard`. A dry run has no `id`, the state
-    `dry_run`, and has only counted.
+    `dry_run`, and has only counted; with its `started_at` as `to_time` a job takes nothing that died after
+    the count.
 
     `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`. If nothing
     matches, `error` says so.
@@ -253,11 +256,13 @@ class DeadLetterGroups(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class SessionAnswer(msgspec.Struct, frozen=True):
     """The session of a page: it ends at `ends_at`, and earlier when it was not renewed for `idle_s`, its key
-    is revoked, expires or is rotated, or somebody signs out.
+    is revoked, expires or is rotated, or somebody signs out. `id` is no secret: a page that sends it as
+    `X-Conduit-Session` is refused when the browser's session is another one by then.
     """
 
     ends_at: str
     idle_s: int
+    id: str
 
 
 class WhoAmI(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Whatever is in it. A page of another origin cannot send it: no preflight allows it.
+# A page of another origin cannot send it: no preflight allows it. It has the id of the page's session, or
+# ANY_SESSION.
 COOKIE_HEADER = "x-conduit-session"
 # Of `Sec-Fetch-Site`: pages of the server itself, and who opens an address by hand.
 OWN_SITES = frozenset({"same-origin", "none"})

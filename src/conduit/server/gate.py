@@ -111,7 +111,7 @@ class Gate:
         if not texts or head.headers.get("sec-fetch-site", "none") not in OWN_SITES:
             return self.nobody
         assert self._registry is not None
-        text = self._pages.chosen(texts)
+        text = self._pages.chosen(texts, head.headers[COOKIE_HEADER])
         try:
             return self._pages.verify(text, head.headers.get(_TENANT_HEADER))
         except (Unauthenticated, NotFound) as error:

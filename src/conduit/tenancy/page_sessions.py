@@ -33,6 +33,9 @@ PATH_MAX_CHARS = 512
 # Tenants that an operator looks at in one session, and that are known at a time.
 TENANTS_MAX_COUNT = 8
 
+# What a page wants that does not know its session yet.
+ANY_SESSION = "1"
+
 # So that scanners of secrets, and our log, know one when they see it.
 COOKIE_PREFIX = "cs_"
 _COOKIE = re.compile(r"cs_([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{43})")
@@ -173,17 +176,25 @@ class PageSessions:
                 continue
         return found
 
-    def chosen(self, texts: Sequence[str]) -> str:
-        """Which of these cookies counts: of those that are signed the one that ends last. Raises
-        Unauthenticated if they are of several keys: somebody else may have set one."""
+    def chosen(self, texts: Sequence[str], wanted: str) -> str:
+        """Which of these cookies counts for a page: that of the session with this id; or if any will do, of
+        those that are signed the one that ends last. Raises Unauthenticated if another session has taken its
+        place, and if any would do and they are of several keys: somebody else may have set one."""
         signed = self.signed(texts)
+        if not signed:
+            return texts[0]
+        if wanted != ANY_SESSION:
+            for text, session in signed:
+                if session.id == wanted:
+                    return text
+            raise Unauthenticated(
+                "this page is of another session than the browser's is now: somebody has signed in since"
+            )
         if len({session.key for _, session in signed}) > 1:
             raise Unauthenticated(
                 "the browser sends sessions of several keys: sign out below the other path of this host, or "
                 "close the browser"
             )
-        if not signed:
-            return texts[0]
         return max(signed, key=lambda each: (each[1].ends_at_ms, each[1].renewed_at_ms))[0]
 
     def sign_out(self, session: PageSession) -> SignedOut:

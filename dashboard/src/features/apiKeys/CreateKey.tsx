@@ -73,7 +73,7 @@ function Form({ onCancel, onMade }: FormProps) {
     <form className="space-y-4" noValidate onSubmit={submit}>
       <Field
         autoComplete="off"
-        hint="The audit log says what the key did, and this is how you will know whose it is."
+        hint="The audit log says what the key did, with this name beside its id."
         label="Name"
         maxLength={NAME_MAX_CHARS}
         onChange={(event) => setName(event.target.value)}

@@ -1,3 +1,4 @@
+import { useBlocker } from "@tanstack/react-router";
 import { useState } from "react";
 import { Button } from "@/components/Button";
 import { Copy } from "@/components/Copy";
@@ -10,6 +11,12 @@ interface SecretProps {
 /** The only time that a key can be seen. */
 export function Secret({ onDone, text }: SecretProps) {
   const [saved, setSaved] = useState(false);
+  // Nor does the browser's Back take it away without a word.
+  const leaving = useBlocker({
+    enableBeforeUnload: () => !saved,
+    shouldBlockFn: () => !saved,
+    withResolver: true,
+  });
   return (
     <div className="space-y-4">
       <p className="font-medium text-warn" role="alert">
@@ -31,6 +38,17 @@ export function Secret({ onDone, text }: SecretProps) {
         />
         I have put it where it is needed
       </label>
+      {leaving.status === "blocked" && (
+        <div className="flex flex-wrap items-center gap-2" role="alert">
+          <span className="mr-auto font-medium text-warn">
+            Whoever leaves now has lost the key.
+          </span>
+          <Button onClick={leaving.reset}>Stay</Button>
+          <Button look="danger" onClick={leaving.proceed}>
+            Leave without it
+          </Button>
+        </div>
+      )}
       <div className="flex justify-end">
         <Button look="primary" onClick={onDone} unable={saved ? null : "Save the key first"}>
           Done

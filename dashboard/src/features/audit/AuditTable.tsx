@@ -7,17 +7,19 @@ import { Modal } from "@/components/Modal";
 import { Snippet } from "@/components/Snippet";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
-import { said, times } from "@/features/audit/model";
+import { keyName, said, times } from "@/features/audit/model";
+import type { KeyNames } from "@/features/audit/useKeyNames";
 
 const route = getRouteApi("/audit");
 
 interface AuditTableProps {
   readonly entries: readonly AuditAnswer[];
+  readonly names: KeyNames;
   /** Whether they are of all tenants. */
   readonly ofAll: boolean;
 }
 
-export function AuditTable({ entries, ofAll }: AuditTableProps) {
+export function AuditTable({ entries, names, ofAll }: AuditTableProps) {
   const [open, setOpen] = useState<AuditAnswer | null>(null);
   return (
     <>
@@ -28,7 +30,7 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
         rows={entries.map((entry) => [
           entry.id,
           <Time at={entry.at} key="at" />,
-          <Actor entry={entry} key="actor" />,
+          <Actor entry={entry} key="actor" name={keyName(entry.actor, names)} />,
           <Act entry={entry} key="act" />,
           entry.target || "–",
           ...(ofAll ? [entry.tenant || "–"] : []),
@@ -45,20 +47,29 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
           </Button>,
         ])}
       />
-      {open && <Entry entry={open} onClose={() => setOpen(null)} />}
+      {open && (
+        <Entry entry={open} name={keyName(open.actor, names)} onClose={() => setOpen(null)} />
+      )}
     </>
   );
 }
 
-function Actor({ entry }: { readonly entry: AuditAnswer }) {
+interface ActorProps {
+  readonly entry: AuditAnswer;
+  /** Of its key. */
+  readonly name: string | null;
+}
+
+function Actor({ entry, name }: ActorProps) {
   return (
     <Link
-      className="font-mono hover:underline"
+      className="hover:underline"
       search={(before) => ({ ...before, actor: entry.actor })}
       title="Only what this one did"
       to={route.id}
     >
-      {entry.actor}
+      {name && <span>{name} </span>}
+      <span className={`font-mono ${name ? "text-dim" : ""}`}>{entry.actor}</span>
     </Link>
   );
 }
@@ -78,15 +89,14 @@ function Act({ entry }: { readonly entry: AuditAnswer }) {
   );
 }
 
-interface EntryProps {
-  readonly entry: AuditAnswer;
+interface EntryProps extends ActorProps {
   readonly onClose: () => void;
 }
 
-function Entry({ entry, onClose }: EntryProps) {
+function Entry({ entry, name, onClose }: EntryProps) {
   const rows: readonly (readonly [string, string])[] = [
     ["When", exactly(entry.at)],
-    ["Who", entry.actor],
+    ["Who", name ? `${name} (${entry.actor})` : entry.actor],
     ["What", `${said(entry.action)} (${entry.action})`],
     ["On", entry.target || "–"],
     ["Tenant", entry.tenant || "of none"],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AuditAnswer } from "@/api/schema";
-import { fromTimeOf, said, times } from "@/features/audit/model";
+import { actionOf, actorOf, fromTimeOf, keyName, said, times } from "@/features/audit/model";
 
 describe("the audit log", () => {
   it("says what was done", () => {
@@ -27,6 +27,18 @@ describe("the audit log", () => {
     expect(times(entry({ times: 3 }))).toBe(3);
     expect(times(entry({ count: 1 }))).toBeNull();
     expect(times(entry({ count: "5" }))).toBeNull();
+  });
+
+  it("is asked for what it shows", () => {
+    expect(actionOf("revoked key")).toBe("key.revoke");
+    expect(actionOf(" Signed in to the dashboard ")).toBe("session.begin");
+    expect(actionOf("topic.delete")).toBe("topic.delete");
+    const names = new Map([["JqkVN6Sk", "web shop"]]);
+    expect(actorOf("web shop", names)).toBe("key:JqkVN6Sk");
+    expect(actorOf("JqkVN6Sk", names)).toBe("key:JqkVN6Sk");
+    expect(actorOf("anonymous", names)).toBe("anonymous");
+    expect(keyName("key:JqkVN6Sk", names)).toBe("web shop");
+    expect(keyName("key:other", names)).toBeNull();
   });
 
   it("is asked for since a time", () => {

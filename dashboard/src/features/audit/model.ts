@@ -47,6 +47,52 @@ export function said(action: string): string {
   return word === undefined ? action : `${word} ${what.replaceAll("_", " ")}`;
 }
 
+// Those that can be in the log.
+const ACTIONS = [
+  "dead_letter.discard",
+  "dead_letter.redrive",
+  "job.cancel",
+  "key.change",
+  "key.create",
+  "key.revoke",
+  "key.rotate",
+  "node.drain",
+  "node.undrain",
+  "session.begin",
+  "session.end",
+  "sign_in.fail",
+  "subscription.change",
+  "subscription.delete",
+  "subscription.pause",
+  "subscription.resume",
+  "subscription.seek",
+  "tenant.change",
+  "tenant.create",
+  "tenant.delete",
+  "topic.change",
+  "topic.delete",
+  "topic.purge",
+] as const;
+
+/** What was typed as the API takes it: an action, or its words as the list shows them. */
+export function actionOf(typed: string): string {
+  const text = typed.trim();
+  return ACTIONS.find((action) => said(action) === text.toLowerCase()) ?? text;
+}
+
+/** The same of who it was: by the name of a key, or its id, as the list shows them. */
+export function actorOf(typed: string, names: ReadonlyMap<string, string>): string {
+  const text = typed.trim();
+  if (names.has(text)) return `key:${text}`;
+  const [id] = [...names].find(([, name]) => name === text) ?? [];
+  return id === undefined ? text : `key:${id}`;
+}
+
+/** What the key of an actor is called, if that is known. */
+export function keyName(actor: string, names: ReadonlyMap<string, string>): string | null {
+  return actor.startsWith("key:") ? (names.get(actor.slice("key:".length)) ?? null) : null;
+}
+
 /** How often it was, where several are told of in one entry. */
 export function times({ detail }: AuditAnswer): number | null {
   const value = detail.count ?? detail.times;

@@ -35,16 +35,16 @@ export function Filters({ children, onChange, search }: FiltersProps) {
         />
         <SearchBox
           className="min-w-40 flex-1 sm:max-w-48"
-          label="Only of this topic"
+          label="Only of this topic, by its exact name"
           onSearch={set("topic")}
-          placeholder="Topic"
+          placeholder="Topic, exactly"
           text={search.topic ?? ""}
         />
         <SearchBox
           className="min-w-40 flex-1 sm:max-w-48"
-          label="Only of this subscription"
+          label="Only of this subscription, by its exact name"
           onSearch={set("subscription")}
-          placeholder="Subscription"
+          placeholder="Subscription, exactly"
           text={search.subscription ?? ""}
         />
         <select

@@ -6,10 +6,10 @@ import { Button } from "@/components/Button";
 import { count, rate } from "@/components/format";
 import { Progress } from "@/components/Progress";
 import type { Tone } from "@/components/stateColours";
-import { Failure, Loading } from "@/components/states";
+import { Failure, Loading, Stale } from "@/components/states";
 import { ACTS } from "@/features/deadLetters/acts";
 import { letters } from "@/features/deadLetters/model";
-import { jobQuery, useCancelJob, useLettersChanged } from "@/services/deadLetters";
+import { isGone, jobQuery, useCancelJob, useLettersChanged } from "@/services/deadLetters";
 
 interface JobProps {
   readonly id: string;
@@ -21,6 +21,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   cancelled: "warn",
   done: "ok",
   failed: "bad",
+  lost: "warn",
   running: "info",
 };
 
@@ -28,7 +29,10 @@ const TONES: Readonly<Record<string, Tone>> = {
 export function Job({ id, onClose, unable }: JobProps) {
   const job = useQuery(jobQuery(id));
   const changed = useLettersChanged();
-  const state = job.data?.state;
+  const cancel = useCancelJob(id);
+  const hasGone = isGone(job.error) && job.data?.state === "running";
+  const state = hasGone ? "lost" : job.data?.state;
+  const isRunning = state === "running";
   // biome-ignore lint/correctness/useExhaustiveDependencies: the list is asked for again when it has ended
   useEffect(() => {
     if (state !== undefined && state !== "running") changed();
@@ -44,13 +48,27 @@ export function Job({ id, onClose, unable }: JobProps) {
         </h2>
         {state && <Badge tone={TONES[state] ?? "idle"}>{state}</Badge>}
         <div className="ml-auto flex gap-2">
-          {state === "running" && <Cancel id={id} unable={unable} />}
-          <Button onClick={onClose}>{state === "running" ? "Hide" : "Close"}</Button>
+          {isRunning && job.error && <Stale error={job.error} />}
+          {isRunning && (
+            <Button onClick={() => cancel.mutate()} unable={unable}>
+              {cancel.isPending ? "Cancelling…" : "Cancel the job"}
+            </Button>
+          )}
+          <Button onClick={onClose}>{isRunning ? "Hide" : "Close"}</Button>
         </div>
       </div>
       {job.isPending && <Loading rows={1} what="the job" />}
-      {job.isError && !job.data && <Failure error={job.error} what="The job cannot be shown" />}
-      {job.data && <Shown job={job.data} />}
+      {job.isError && !job.data && (
+        <Failure
+          error={job.error}
+          onRetry={isGone(job.error) ? undefined : job.refetch}
+          what="The job cannot be shown"
+        />
+      )}
+      {job.data && (hasGone ? <Lost job={job.data} /> : <Shown job={job.data} />)}
+      {isRunning && cancel.error && (
+        <Failure error={cancel.error} what="The job was not cancelled" />
+      )}
     </section>
   );
 }
@@ -82,11 +100,17 @@ function Shown({ job }: { readonly job: JobAnswer }) {
   );
 }
 
-function Cancel({ id, unable }: { readonly id: string; readonly unable: string | null }) {
-  const cancel = useCancelJob(id);
+/** The server that ran it has stopped. */
+function Lost({ job }: { readonly job: JobAnswer }) {
+  const { failed_count, matched_count } = job;
+  const doneCount = job.redriven_count + job.discarded_count + failed_count;
+  const far = matched_count
+    ? `When it was last seen it had dealt with ${count(doneCount)} of ${letters(matched_count)}.`
+    : "It was never seen to deal with any.";
   return (
-    <Button onClick={() => cancel.mutate()} unable={unable}>
-      {cancel.isPending ? "Cancelling…" : "Cancel the job"}
-    </Button>
+    <p aria-live="polite">
+      It has ended with its server. {far} What it had not come to is still there: begin again for
+      the rest.
+    </p>
   );
 }

@@ -7,7 +7,7 @@ import { duration } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
 import { ACTS, type Act, consequences } from "@/features/deadLetters/acts";
-import { letters, type Meant, within } from "@/features/deadLetters/model";
+import { letters, type Meant, wholeWithin, within } from "@/features/deadLetters/model";
 import { type JobLimits, planJob, startJob } from "@/services/deadLetters";
 
 interface JobDialogProps {
@@ -19,6 +19,7 @@ interface JobDialogProps {
   readonly what: string;
 }
 
+const RATE_MIN_PER_S = 0.01;
 const RATE_MAX_PER_S = 10_000;
 const MAX_COUNT = 100_000;
 
@@ -63,14 +64,14 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
   const [rateText, setRateText] = useState(ratePerS);
   const [mostText, setMostText] = useState(String(MAX_COUNT));
   const start = useMutation({
-    mutationFn: (limits: JobLimits) => startJob(act, meant, limits),
+    mutationFn: (limits: JobLimits) => startJob(act, meant, limits, plan.started_at),
     onSuccess: (job) => {
       if (job.id) onJob(job.id);
       onClose();
     },
   });
-  const rate = within(rateText, RATE_MAX_PER_S);
-  const most = within(mostText, MAX_COUNT);
+  const rate = within(rateText, RATE_MIN_PER_S, RATE_MAX_PER_S);
+  const most = wholeWithin(mostText, MAX_COUNT);
   const matched = plan.matched_count;
   const amount = Math.min(matched, most ?? matched);
   const submit = (event: FormEvent) => {
@@ -99,7 +100,7 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
           inputMode="decimal"
           label="So many in a second"
           onChange={(event) => setRateText(event.target.value)}
-          problem={rate === null ? `A number up to ${RATE_MAX_PER_S}.` : null}
+          problem={rate === null ? `A number from ${RATE_MIN_PER_S} to ${RATE_MAX_PER_S}.` : null}
           value={rateText}
         />
         <Field
@@ -107,7 +108,7 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
           inputMode="numeric"
           label="At most so many"
           onChange={(event) => setMostText(event.target.value)}
-          problem={most === null ? `A number up to ${MAX_COUNT}.` : null}
+          problem={most === null ? `A whole number up to ${MAX_COUNT}.` : null}
           value={mostText}
         />
       </div>

@@ -15,7 +15,8 @@ import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
 import type { Act } from "@/features/deadLetters/acts";
 import { Mark } from "@/features/deadLetters/LetterTable";
-import { deliveriesQuery, type Letter, letterQuery } from "@/services/deadLetters";
+import { meaning, stateName } from "@/features/messages/timeline";
+import { deliveriesQuery, isGone, type Letter, letterQuery } from "@/services/deadLetters";
 
 interface LetterDetailProps {
   readonly id: string;
@@ -53,38 +54,31 @@ export function LetterDetail({ id, onAct, unable }: LetterDetailProps) {
       {letter.isError && !letter.data && (
         <Failure error={letter.error} onRetry={letter.refetch} what="It cannot be shown" />
       )}
-      {letter.data && <Shown letter={letter.data} onAct={onAct} unable={unable} />}
+      {letter.data && (
+        <Shown hasGone={isGone(letter.error)} letter={letter.data} onAct={onAct} unable={unable} />
+      )}
     </section>
   );
 }
 
 interface ShownProps {
+  readonly hasGone: boolean;
   readonly letter: Letter;
   readonly onAct: (act: Act, letter: Letter) => void;
   readonly unable: string | null;
 }
 
-function Shown({ letter, onAct, unable }: ShownProps) {
-  const lost = letter.payload_lost
-    ? "The log had lost the message: there is nothing to deliver"
-    : null;
+function Shown({ hasGone, letter, onAct, unable }: ShownProps) {
   return (
     <>
-      <div className="flex flex-wrap items-center gap-2">
-        <Button
-          data-redrive
-          look="primary"
-          onClick={() => onAct("redrive", letter)}
-          title="r"
-          unable={unable ?? lost}
-        >
-          <RotateCcw aria-hidden className="size-4" /> Redrive…
-        </Button>
-        <Button onClick={() => onAct("discard", letter)} unable={unable}>
-          <Trash2 aria-hidden className="size-4 text-bad" /> Discard…
-        </Button>
-        <Mark letter={letter} />
-      </div>
+      {hasGone ? (
+        <p className="text-warn" role="status">
+          This dead letter is gone: it was discarded elsewhere, or dropped. Below is what was seen
+          of it last.
+        </p>
+      ) : (
+        <Acts letter={letter} onAct={onAct} unable={unable} />
+      )}
       <Facts rows={facts(letter)} />
       {!letter.payload_lost && <Payload letter={letter} />}
       {letter.message_id && <Deliveries messageId={letter.message_id} />}
@@ -92,9 +86,45 @@ function Shown({ letter, onAct, unable }: ShownProps) {
   );
 }
 
+function Acts({ letter, onAct, unable }: Omit<ShownProps, "hasGone">) {
+  const lost = letter.payload_lost
+    ? "The log had lost the message: there is nothing to deliver"
+    : null;
+  return (
+    <div className="flex flex-wrap items-center gap-2">
+      <Button
+        data-redrive
+        look="primary"
+        onClick={() => onAct("redrive", letter)}
+        title="r"
+        unable={unable ?? lost}
+      >
+        <RotateCcw aria-hidden className="size-4" /> Redrive…
+      </Button>
+      <Button onClick={() => onAct("discard", letter)} unable={unable}>
+        <Trash2 aria-hidden className="size-4 text-bad" /> Discard…
+      </Button>
+      <Mark letter={letter} />
+    </div>
+  );
+}
+
 function facts(letter: Letter): [string, React.ReactNode][] {
   const { headers, key, message_id, published_at, redriven_at, subscription } = letter;
+  const link = "break-all text-accent underline";
   return [
+    [
+      "Topic",
+      <Link
+        className={link}
+        key="topic"
+        params={{ name: letter.topic }}
+        search={{}}
+        to="/topics/$name"
+      >
+        {letter.topic}
+      </Link>,
+    ],
     ["Reason", letter.reason],
     ["Attempts", count(letter.attempts)],
     [
@@ -113,20 +143,22 @@ function facts(letter: Letter): [string, React.ReactNode][] {
       ),
     ],
     ["Died", <Time at={letter.died_at} key="died" />],
-    [
-      "Redriven",
-      redriven_at ? <Time at={redriven_at} key="redriven" /> : "no, or it died again since",
-    ],
+    ["Redriven", redriven_at ? <Time at={redriven_at} key="redriven" /> : "not since it died"],
     ...(published_at ? ([["Published", <Time at={published_at} key="published" />]] as const) : []),
     ...(key === undefined ? [] : ([["Key", key]] as const)),
-    ...Object.entries(headers ?? {}).map(([name, value]) => [`Header ${name}`, value] as const),
+    ...(headers ?? []).map(([name, value]) => [`Header ${name}`, value] as const),
     ...(message_id
       ? ([
           [
             "Message",
-            <code className="break-all" key="message">
+            <Link
+              className={`${link} font-mono`}
+              key="message"
+              search={{ msg: message_id, topic: letter.topic }}
+              to="/messages"
+            >
               {message_id}
-            </code>,
+            </Link>,
           ],
         ] as const)
       : []),
@@ -187,8 +219,8 @@ function Deliveries({ messageId }: { readonly messageId: string }) {
       rows={found.data.deliveries.map((each) => [
         each.subscription,
         each.subscription,
-        <Badge key="state" tone={toneOf(each.state)}>
-          {each.state.replace("_", " ")}
+        <Badge key="state" title={meaning(each)} tone={toneOf(each.state)}>
+          {stateName(each)}
         </Badge>,
         // Of what is settled they are not kept.
         each.attempts ? count(each.attempts) : "–",

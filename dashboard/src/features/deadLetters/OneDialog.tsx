@@ -32,10 +32,11 @@ export function OneDialog({ act, id, onClose, onDone, where }: OneDialogProps) {
         {one.isSuccess ? (
           <p aria-live="polite">
             {did}: {letters(1)}.
+            {act === "redrive" && " It is in the list of those that are redriven."}
           </p>
         ) : (
           <ul className="list-disc space-y-1 pl-5">
-            {consequences(act, where).map((each) => (
+            {consequences(act, where, true).map((each) => (
               <li key={each}>{each}</li>
             ))}
           </ul>

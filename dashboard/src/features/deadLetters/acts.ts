@@ -15,16 +15,20 @@ export const ACTS: Readonly<Record<Act, Words>> = {
   redrive: { did: "Redriven", doing: "Redriving", ratePerS: "50", verb: "Redrive" },
 };
 
-/** What it means. `where`: whom a redrive delivers to. */
-export function consequences(act: Act, where: string): string[] {
+/** What it means, of one or of several. `where`: whom a redrive delivers to. */
+export function consequences(act: Act, where: string, isOne = false): string[] {
   const audited = "It is in the audit log.";
   if (act === "discard") {
-    const lost = "their payloads are gone, if the log has not got them any more.";
-    return [`Nothing brings them back: ${lost}`, audited];
+    const lost = isOne
+      ? "Nothing brings it back: its payload is gone, if the log has not got it any more."
+      : "Nothing brings them back: their payloads are gone, if the log has not got them any more.";
+    return [lost, audited];
   }
   return [
     `Delivered again to ${where}, with attempts counted from 1.`,
-    "They stay in the list, marked as redriven; one that dies again counts as not redriven.",
+    isOne
+      ? "It stays, marked, in the list of those that are redriven; if it dies again it counts as not redriven."
+      : "They stay, marked, in the list of those that are redriven; one that dies again counts as not redriven.",
     audited,
   ];
 }

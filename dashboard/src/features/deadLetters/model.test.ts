@@ -7,6 +7,8 @@ import {
   letters,
   merged,
   whichOf,
+  wholeWithin,
+  within,
 } from "@/features/deadLetters/model";
 
 const NOW = Date.parse("2026-11-30T10:00:00.000Z");
@@ -95,4 +97,31 @@ describe("groups of several pages", () => {
 it("counts are said with their noun", () => {
   expect(letters(1)).toBe("1 dead letter");
   expect(letters(1_204)).toBe("1,204 dead letters");
+});
+
+it.each([
+  ["50", 50],
+  [" 0.01 ", 0.01],
+  [".5", 0.5],
+  ["10000", 10_000],
+  ["10001", null],
+  ["0.009", null],
+  ["0x10", null],
+  ["1e-300", null],
+  ["1e2", null],
+  ["-1", null],
+  ["", null],
+  ["Infinity", null],
+])("a rate is a plain number that the server takes: %s", (typed, value) => {
+  expect(within(typed, 0.01, 10_000)).toBe(value);
+});
+
+it("so many are a whole number", () => {
+  expect(["3", "2.5", "0", "0x3", "101"].map((typed) => wholeWithin(typed, 100))).toEqual([
+    3,
+    null,
+    null,
+    null,
+    null,
+  ]);
 });

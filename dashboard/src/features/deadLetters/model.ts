@@ -116,10 +116,18 @@ function together(newer: DeadLetterGroup, older: DeadLetterGroup): DeadLetterGro
   };
 }
 
-/** A number above 0 and up to `most`; null if that is not what was typed. */
-export function within(typed: string, most: number): number | null {
-  const value = Number(typed.trim());
-  return typed.trim() !== "" && value > 0 && value <= most ? value : null;
+const PLAIN = /^(?:\d+\.?\d*|\.\d+)$/;
+
+/** A plain number from `least` to `most`; null if that is not what was typed. */
+export function within(typed: string, least: number, most: number): number | null {
+  const value = PLAIN.test(typed.trim()) ? Number(typed) : Number.NaN;
+  return value >= least && value <= most ? value : null;
+}
+
+/** The same of whole ones, from 1. */
+export function wholeWithin(typed: string, most: number): number | null {
+  const value = within(typed, 1, most);
+  return Number.isInteger(value) ? value : null;
 }
 
 /** `1 dead letter`, `1,204 dead letters`. */

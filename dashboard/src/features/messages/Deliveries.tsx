@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { Badge } from "@/components/Badge";
 import { toneOf } from "@/components/stateColours";
 import { Time } from "@/components/Time";
-import { inOrder, meaning } from "@/features/messages/timeline";
+import { inOrder, meaning, stateName } from "@/features/messages/timeline";
 import type { MessageDetail } from "@/services/messages";
 
 /** From its publishing to where it is now, in each durable subscription. */
@@ -27,7 +27,7 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
               >
                 {delivery.subscription}
               </Link>
-              <Badge tone={toneOf(delivery.state)}>{delivery.state.replace("_", " ")}</Badge>
+              <Badge tone={toneOf(delivery.state)}>{stateName(delivery)}</Badge>
             </div>
             <p className="text-dim text-xs">
               {meaning(delivery)}

@@ -4,6 +4,7 @@ import { Link2, Play, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
+import type { Headers } from "@/api/headers";
 import { Button, buttonClass } from "@/components/Button";
 import { Copy } from "@/components/Copy";
 import { bytes, exactly } from "@/components/format";
@@ -103,7 +104,7 @@ function Found({ message }: { readonly message: MessageDetail }) {
         ))}
       </dl>
       <Payload text={payload.text} />
-      {headers && Object.keys(headers).length > 0 && <Headers headers={headers} />}
+      {headers && headers.length > 0 && <HeaderList headers={headers} />}
       <Deliveries message={message} />
       <CopyAs message={message} />
     </>
@@ -151,12 +152,12 @@ function Payload({ text }: { readonly text: string }) {
   );
 }
 
-function Headers({ headers }: { readonly headers: Readonly<Record<string, string>> }) {
+function HeaderList({ headers }: { readonly headers: Headers }) {
   return (
     <div className="space-y-1">
       <h3 className="font-medium">Headers</h3>
       <dl className="divide-y divide-line font-mono text-xs">
-        {Object.entries(headers).map(([name, value]) => (
+        {headers.map(([name, value]) => (
           <div className="grid grid-cols-[minmax(6rem,10rem)_1fr] gap-3 py-1.5" key={name}>
             <dt className="break-all text-dim">{name}</dt>
             <dd className="min-w-0 break-all">{value}</dd>
@@ -169,8 +170,8 @@ function Headers({ headers }: { readonly headers: Readonly<Record<string, string
 
 function CopyAs({ message }: { readonly message: MessageDetail }) {
   const [at, setAt] = useState("0");
-  const { headers = {}, key = "", payload, topic } = message;
-  const act = { headers, key, payload: payload.text, topic };
+  const { headers = [], key = "", payload, topic } = message;
+  const act = { headers: Object.fromEntries(headers), key, payload: payload.text, topic };
   const acts = publishActs(act, usePlace());
   const chosen = acts[Number(at)];
   return (
@@ -191,8 +192,6 @@ function CopyAs({ message }: { readonly message: MessageDetail }) {
   );
 }
 
-function headerLines(headers: Readonly<Record<string, string>> | undefined): string {
-  return Object.entries(headers ?? {})
-    .map(([name, value]) => `${name}: ${value}`)
-    .join("\n");
+function headerLines(headers: Headers | undefined): string {
+  return (headers ?? []).map(([name, value]) => `${name}: ${value}`).join("\n");
 }

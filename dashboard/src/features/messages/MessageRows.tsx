@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useEffect, useRef } from "react";
 import type { Exact } from "@/api/exact";
+import { Badge } from "@/components/Badge";
 import { bytes, exactly } from "@/components/format";
 import { clock } from "@/features/messages/look";
 
@@ -10,6 +11,8 @@ export interface Row {
   readonly id: string | null;
   readonly key: string | undefined;
   readonly payload: Exact | null;
+  /** What was done with it since. */
+  readonly mark?: string | undefined;
   readonly publishedAt: string | null;
   readonly rowKey: string | number;
   readonly seq: number | null;
@@ -120,7 +123,7 @@ interface MessageRowProps {
 }
 
 function MessageRow({ now, place: { index, isOpen, start }, row }: MessageRowProps) {
-  const { id, key, payload, publishedAt, seq, text, topic } = row;
+  const { id, key, mark, payload, publishedAt, seq, text, topic } = row;
   return (
     <div
       aria-rowindex={index + 2}
@@ -157,6 +160,11 @@ function MessageRow({ now, place: { index, isOpen, start }, row }: MessageRowPro
         {key}
       </div>
       <div className="min-w-0 truncate font-mono text-xs" role="cell">
+        {mark && (
+          <span className="mr-2">
+            <Badge tone="ok">{mark}</Badge>
+          </span>
+        )}
         {topic && <span className="mr-2 text-accent">{topic}</span>}
         {text === undefined ? (
           preview(payload)

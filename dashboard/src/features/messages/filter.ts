@@ -24,7 +24,7 @@ export const HELP = [
   ["key:customer-7", "with this key"],
   ["header.trace:7f3a", "with this header"],
   ["id:01a2…", "the message with this id"],
-  ["state:dead", "dead letters of the topic"],
+  ["state:dead", "dead letters of the topic, also those that were redriven"],
 ] as const;
 
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;

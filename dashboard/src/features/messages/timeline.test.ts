@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inOrder, meaning } from "@/features/messages/timeline";
+import { inOrder, meaning, stateName } from "@/features/messages/timeline";
 
 const delivery = (
   subscription: string,
@@ -19,6 +19,10 @@ it("what became of a message is said in words", () => {
   expect(meaning(delivery("a", "retrying", 2, "no funds"))).toBe(
     "waits to be handed out again; 2 attempts; last because of “no funds”",
   );
+  // The server has one word for both.
+  expect(stateName(delivery("a", "acked"))).toBe("settled");
+  expect(meaning(delivery("a", "acked"))).toContain("before where the subscription began");
+  expect(stateName(delivery("a", "in_flight"))).toBe("in flight");
   expect(meaning(delivery("a", "of_tomorrow", 1))).toBe("of_tomorrow; 1 attempt");
 });
 

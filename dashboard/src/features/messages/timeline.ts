@@ -4,7 +4,7 @@ import type { DeliveryAnswer } from "@/api/schema";
 import { count } from "@/components/format";
 
 const MEANINGS: Readonly<Record<string, string>> = {
-  acked: "settled",
+  acked: "acked, or it lies before where the subscription began or was moved to",
   dead: "a dead letter",
   discarded: "was a dead letter, which somebody discarded",
   dropped: "was a dead letter, which was dropped: there were too many, or it was too old",
@@ -16,6 +16,11 @@ const MEANINGS: Readonly<Record<string, string>> = {
 
 // What needs somebody first.
 const ORDER = ["dead", "retrying", "in_flight", "pending"];
+
+/** Its name. Where a subscription has its place behind a message nobody knows whether that was ever acked. */
+export function stateName({ state }: Pick<DeliveryAnswer, "state">): string {
+  return state === "acked" ? "settled" : state.replaceAll("_", " ");
+}
 
 export function meaning({ attempts, last_reason, state }: DeliveryAnswer): string {
   const parts = [MEANINGS[state] ?? state];

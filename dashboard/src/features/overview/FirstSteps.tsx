@@ -3,6 +3,8 @@ import { CircleCheck, CircleDashed } from "lucide-react";
 import { Examples } from "@/features/connect/Examples";
 import type { Step } from "@/features/overview/model";
 
+const LINK = "text-accent underline underline-offset-2";
+
 export function FirstSteps({ steps }: { readonly steps: readonly Step[] }) {
   return (
     <section aria-labelledby="first" className="rounded-lg border border-line bg-surface p-4">
@@ -22,9 +24,15 @@ export function FirstSteps({ steps }: { readonly steps: readonly Step[] }) {
                 className={`size-4 ${done ? "text-ok" : "text-dim"}`}
                 role="img"
               />
-              <Link className="text-accent underline underline-offset-2" to={to}>
-                {title}
-              </Link>
+              {to === "/topics" ? (
+                <Link className={LINK} search={{ create: true }} to={to}>
+                  {title}
+                </Link>
+              ) : (
+                <Link className={LINK} to={to}>
+                  {title}
+                </Link>
+              )}
             </li>
           );
         })}

@@ -6,6 +6,7 @@ import type { WhoAmI } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
+import { Failure } from "@/components/states";
 import { grantText, nameOf } from "@/features/signin/model";
 import { asksNobody, whoamiQuery } from "@/services/server";
 import { useSignOut } from "@/services/session";
@@ -14,7 +15,11 @@ import { useSignOut } from "@/services/session";
 export function Account() {
   const { data, error } = useQuery(whoamiQuery());
   const [open, setOpen] = useState(false);
-  if (!data || asksNobody(data) || error) return null;
+  if (!data || asksNobody(data) || error) {
+    // Whoever signs in next has not opened it.
+    if (open) setOpen(false);
+    return null;
+  }
   const close = () => setOpen(false);
   return (
     <>
@@ -68,11 +73,17 @@ function Acts({ onDone, who }: { readonly onDone: () => void; readonly who: WhoA
       </p>
       {who.session && (
         <Button
-          onClick={() => signOut.mutate(undefined, { onSettled: onDone })}
+          onClick={() => signOut.mutate(undefined, { onSuccess: onDone })}
           unable={signOut.isPending ? "It is being done" : null}
         >
           <LogOut aria-hidden className="size-4" /> Sign out
         </Button>
+      )}
+      {signOut.error && (
+        <Failure
+          error={signOut.error}
+          what="You are not signed out: try again, or close the browser"
+        />
       )}
     </div>
   );

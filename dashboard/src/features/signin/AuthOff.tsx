@@ -10,9 +10,14 @@ export function AuthOff({ what }: { readonly what: string }) {
         given, tenants cannot see each other, and the audit log says who did what. All that is there
         now stays, in the tenant “default”.
       </Empty>
+      <p>
+        Start the server with the same settings as now, above all the same <code>DATABASE_URL</code>
+        , and with <code>ENABLE_AUTH=true</code>. Its first key is shown in its terminal, once;
+        where there is none, it is in the file <code>conduit-admin-key</code> beside the database.
+      </p>
       <Snippet
-        label="Start the server so; the first key is shown there once, or is in a file beside the database"
-        text="ENABLE_AUTH=true conduit serve"
+        label="In a checkout, where make run has started it"
+        text="ENABLE_AUTH=true make run"
       />
     </div>
   );

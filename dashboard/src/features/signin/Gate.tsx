@@ -8,7 +8,7 @@ import { useNow } from "@/components/useNow";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
-import { whoamiQuery } from "@/services/server";
+import { asksNobody, whoamiQuery } from "@/services/server";
 
 /** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
  * if it was somebody's: so it is as it was when he comes back. */
@@ -37,9 +37,7 @@ function Card() {
     <div className="px-4">
       <div className="mx-auto mt-[10vh] max-w-md space-y-3 rounded-lg border border-line bg-surface p-6">
         <h1 className="font-semibold text-lg">Sign in</h1>
-        <p className="text-dim">
-          This server asks who you are. Where its first key is, it said when it was first started.
-        </p>
+        <p className="text-dim">This server asks who you are.</p>
         <SignIn />
       </div>
     </div>
@@ -48,15 +46,25 @@ function Card() {
 
 function Over({ who }: { readonly who: WhoAmI }) {
   const now = useNow();
+  const isNew = asksNobody(who);
   return (
     <Dialog.Root open>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-[60] bg-canvas/80 backdrop-blur-sm" />
         <Dialog.Popup className="fixed top-[10vh] left-1/2 z-[70] w-[min(28rem,calc(100vw-2rem))] -translate-x-1/2 space-y-3 rounded-lg border border-line bg-surface p-6 shadow-xl">
-          <Dialog.Title className="font-semibold text-lg">Sign in again</Dialog.Title>
+          <Dialog.Title className="font-semibold text-lg">
+            {isNew ? "Sign in" : "Sign in again"}
+          </Dialog.Title>
           <Dialog.Description className="text-dim">
-            The session of <strong className="font-medium text-ink">{nameOf(who)}</strong> is over.{" "}
-            {whyOver(who, now)} The page is as it was when you come back.
+            {isNew ? (
+              "This server asks who you are now: authentication was turned on."
+            ) : (
+              <>
+                The session of <strong className="font-medium text-ink">{nameOf(who)}</strong> is
+                over. {whyOver(who, now)}
+              </>
+            )}{" "}
+            The page is as it was when you come back.
           </Dialog.Description>
           <SignIn />
         </Dialog.Popup>

@@ -1,4 +1,4 @@
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
@@ -10,6 +10,7 @@ export function SignIn() {
   const [typed, setTyped] = useState("");
   const field = useRef<HTMLInputElement>(null);
   const signIn = useSignIn();
+  useEffect(() => field.current?.focus(), []);
   const key = typed.trim();
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -53,6 +54,12 @@ export function SignIn() {
           This page came without TLS: whoever is on the way can read what you type.
         </p>
       )}
+      <p className="text-dim text-xs">
+        The first key was shown in the server's terminal when it was first started with
+        authentication; else it is in the file <code>conduit-admin-key</code> beside the database,
+        or where <code>CONDUIT_ADMIN_KEY_FILE</code> says. If it is lost,{" "}
+        <code>conduit store admin-key</code> makes another one, while the server is stopped.
+      </p>
       <Button look="primary" type="submit" unable={key === "" ? "Type the key first" : null}>
         {signIn.isPending ? "Signing in…" : "Sign in"}
       </Button>

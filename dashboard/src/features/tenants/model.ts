@@ -25,7 +25,12 @@ export const LIMITS: readonly LimitKind[] = [
   { label: "Subscriptions", limit: "subscriptions", shown: count, usage: "subscriptions" },
   { label: "Connections", limit: "connections", shown: count, usage: "connections" },
   { label: "Stored bytes", limit: "stored_bytes", shown: bytes, usage: "stored_bytes" },
-  { label: "Dead letters", limit: "dead_letters", shown: count, usage: "dead_letters" },
+  {
+    label: "Dead letters, redriven ones too",
+    limit: "dead_letters",
+    shown: count,
+    usage: "dead_letters",
+  },
   { label: "Waiting retries", limit: "pending_retries", shown: count, usage: "pending_retries" },
   { label: "Publishes", limit: "publishes_per_s", shown: perSecond, usage: null },
   { label: "Published bytes", limit: "publish_bytes_per_s", shown: bytesPerSecond, usage: null },

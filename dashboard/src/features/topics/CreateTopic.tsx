@@ -1,13 +1,15 @@
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { asApiError } from "@/api/errors";
+import type { Retention } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
-import { nameProblem } from "@/features/topics/model";
-import { bounds, RetentionFields } from "@/features/topics/RetentionFields";
-import { useCreateTopic } from "@/services/topics";
+import { kept, nameProblem, textsOf } from "@/features/topics/model";
+import { bounds, changed, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
+import { retentionDefaultsQuery, useCreateTopic } from "@/services/topics";
 
 interface CreateTopicProps {
   readonly onClose: () => void;
@@ -32,7 +34,10 @@ export function CreateTopic({ onClose, open }: CreateTopicProps) {
 function Form({ onDone }: { readonly onDone: () => void }) {
   const [name, setName] = useState("");
   const [own, setOwn] = useState(false);
-  const [texts, setTexts] = useState<typeof NONE>(NONE);
+  const [typedTexts, setTexts] = useState<Texts | null>(null);
+  const { data: defaults } = useQuery(retentionDefaultsQuery());
+  const before = defaults ? textsOf(defaults) : NONE;
+  const texts = typedTexts ?? before;
   const [tried, setTried] = useState(false);
   const navigate = useNavigate();
   const create = useCreateTopic();
@@ -40,8 +45,9 @@ function Form({ onDone }: { readonly onDone: () => void }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    const retention = own ? bounds(texts) : {};
-    if (problem || !retention || create.isPending) return;
+    const wanted = bounds(texts);
+    if (problem || (own && !wanted) || create.isPending) return;
+    const retention = own && wanted ? changed(wanted, texts, before) : {};
     create.mutate(
       { name, retention },
       {
@@ -77,7 +83,15 @@ function Form({ onDone }: { readonly onDone: () => void }) {
         />
         Set what it keeps, instead of the server's defaults
       </label>
-      {own && <RetentionFields onChange={setTexts} texts={texts} />}
+      {own ? (
+        <RetentionFields
+          empty={defaults ? "no bound" : "the server's default"}
+          onChange={setTexts}
+          texts={texts}
+        />
+      ) : (
+        defaults && <p className="pl-6 text-dim">{keptByDefault(defaults)}</p>
+      )}
       {refused && !ofName && <Failure error={refused} what="The topic was not created" />}
       <div className="flex justify-end gap-2">
         <Button onClick={onDone}>Cancel</Button>
@@ -87,4 +101,9 @@ function Form({ onDone }: { readonly onDone: () => void }) {
       </div>
     </form>
   );
+}
+
+function keptByDefault(defaults: Retention): string {
+  const bounds = kept(defaults);
+  return `The defaults: ${defaults.max_age_s || defaults.max_messages || defaults.max_bytes ? `at most ${bounds}` : bounds}.`;
 }

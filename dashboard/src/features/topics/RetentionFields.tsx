@@ -4,17 +4,19 @@ import { BOUNDS, type Bound, parseBound } from "@/features/topics/model";
 export type Texts = Readonly<Record<Bound, string>>;
 
 interface RetentionFieldsProps {
+  /** What nothing typed means. */
+  readonly empty?: string;
   readonly onChange: (texts: Texts) => void;
   readonly texts: Texts;
 }
 
-export function RetentionFields({ onChange, texts }: RetentionFieldsProps) {
+export function RetentionFields({ empty = "no bound", onChange, texts }: RetentionFieldsProps) {
   return BOUNDS.map(({ bound, example, label, units }) => {
     const parsed = parseBound(texts[bound], units);
     return (
       <Field
         autoComplete="off"
-        hint={`Such as ${example}. Empty: no bound.`}
+        hint={`Such as ${example}. Empty: ${empty}.`}
         key={bound}
         label={label}
         onChange={(event) => onChange({ ...texts, [bound]: event.target.value })}
@@ -23,6 +25,12 @@ export function RetentionFields({ onChange, texts }: RetentionFieldsProps) {
       />
     );
   });
+}
+
+/** Of bounds as they were typed those that differ: what is not said stays the server's default. */
+export function changed(wanted: Record<Bound, number | null>, shown: Texts, before: Texts) {
+  const differs = BOUNDS.filter(({ bound }) => shown[bound].trim() !== before[bound]);
+  return Object.fromEntries(differs.map(({ bound }) => [bound, wanted[bound]]));
 }
 
 /** The bounds that were typed; null while one of them is not understood. */

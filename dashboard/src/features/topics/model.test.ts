@@ -62,7 +62,9 @@ describe("a topic", () => {
     expect(kept({ max_age_s: 604_800, max_bytes: 1024 ** 3, max_messages: null })).toBe(
       "7 d, 1.0 GiB",
     );
-    expect(kept({ max_age_s: null, max_bytes: null, max_messages: null })).toBe("everything");
+    expect(kept({ max_age_s: null, max_bytes: null, max_messages: null })).toBe(
+      "No bound: keeps everything",
+    );
   });
 
   it("has as many messages as are between the first and the last", () => {

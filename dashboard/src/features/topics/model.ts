@@ -72,6 +72,15 @@ export function boundText(bound: Bound, value: number | null | undefined): strin
     : String(value);
 }
 
+/** The bounds as they would be typed. */
+export function textsOf(retention: Retention): Record<Bound, string> {
+  return {
+    max_age_s: boundText("max_age_s", retention.max_age_s),
+    max_bytes: boundText("max_bytes", retention.max_bytes),
+    max_messages: boundText("max_messages", retention.max_messages),
+  };
+}
+
 /** What a topic keeps, in a few words. */
 export function kept(retention: Retention): string {
   const { max_age_s, max_bytes, max_messages } = retention;
@@ -80,7 +89,7 @@ export function kept(retention: Retention): string {
     ...(max_messages ? [`${count(max_messages)} messages`] : []),
     ...(max_bytes ? [bytes(max_bytes)] : []),
   ];
-  return parts.join(", ") || "everything";
+  return parts.join(", ") || "No bound: keeps everything";
 }
 
 export function storedCount({ first_seq, last_seq }: TopicAnswer): number {

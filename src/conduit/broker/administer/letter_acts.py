@@ -20,6 +20,8 @@ from conduit.storage.base import Store
 # be reached, or has not got it yet. Nothing is wrong with these.
 WAITS_FOR = ("subscription_full", "unavailable")
 WAIT_AGAIN_S = 1.0
+# Somebody else has dealt with these meanwhile.
+DONE_ELSEWHERE = ("already_redriven", "dead_letter_not_found")
 # When nothing was opened for so long the job ends: others of its tenant need its place.
 WAIT_MAX_S = 600.0
 
@@ -34,7 +36,8 @@ class LetterJob(msgspec.Struct):
 
     `matched_count` is 0 until the job has found all it will take. `redriven_count` or `discarded_count`, and
     `failed_count`, are those dealt with: a redrive fails when its subscription, topic or message is gone.
-    Those that somebody else has dealt with since the job began are in none of them.
+    Those that somebody else has dealt with since the job began, and those that were dropped, are in none of
+    them.
     """
 
     job_id: str
@@ -116,11 +119,8 @@ class Redriving:
         self._held = set()
 
     async def _found(self, ids: Sequence[str]) -> list[DeadPlace]:
-        """Without those that somebody else has redriven since the job began."""
+        """Without those that are gone, or that somebody else has redriven, since the job began."""
         places = await self._parts.store.dead_find(self._tenant, ids)
-        if missing_count := len(ids) - len(places):
-            self._job.failed_count += missing_count
-            self._job.error = f"{missing_count} dead letters were discarded or dropped meanwhile"
         return [place for place in places if not place.is_redriven or place.dead_id in self._again]
 
     async def _redrive(self, places: Sequence[DeadPlace]) -> list[DeadPlace]:
@@ -133,8 +133,8 @@ class Redriving:
             if (error := failed.get(place.dead_id)) is not None and error.code in WAITS_FOR
         ]
         job.redriven_count += len(places) - len(failed)
-        # As those that were passed over because they were marked before: somebody else has done it.
-        errors = [one for one in failed.values() if one.code != "already_redriven"]
+        # As those that were passed over because they were marked, or gone, before.
+        errors = [one for one in failed.values() if one.code not in DONE_ELSEWHERE]
         job.failed_count += len(errors) - len(waiting)
         for error in errors:
             job.error = error.told

@@ -26,6 +26,8 @@ from conduit.tenancy.principal import Principal
 router = routes("/api/dlq", "dead letters")
 
 JOB_MAX_COUNT = 100_000
+# One in 100 s: a job that is slower would be there for ever.
+RATE_MIN_PER_S = 0.01
 RATE_MAX_PER_S = 10_000
 # That one request names.
 IDS_MAX_COUNT = 1_000
@@ -58,7 +60,7 @@ class Redrive(Body, Which):
     """
 
     ids: Ids | None = None
-    rate_per_s: float = Field(100.0, gt=0, le=RATE_MAX_PER_S, allow_inf_nan=False)
+    rate_per_s: float = Field(100.0, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False)
     max_count: int = Field(JOB_MAX_COUNT, ge=1, le=JOB_MAX_COUNT)
     dry_run: bool = False
 
@@ -70,7 +72,7 @@ class Discard(Body, Which):
 
     ids: Ids | None = None
     redriven: Annotated[bool | None, Field(description=REDRIVEN)] = None
-    rate_per_s: float = Field(1_000.0, gt=0, le=RATE_MAX_PER_S, allow_inf_nan=False)
+    rate_per_s: float = Field(1_000.0, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False)
     max_count: int = Field(JOB_MAX_COUNT, ge=1, le=JOB_MAX_COUNT)
     dry_run: bool = False
 
@@ -158,6 +160,9 @@ async def _plan(
 ) -> JobAnswer:
     """What a job would take."""
     dead_letters, error = shared.broker.dead_letters, None
+    # Before the count: a job for what died before it takes none that were not counted. Those of this very
+    # millisecond are among them.
+    counted_ms = shared.broker.clock.wall_ms() + 1
     if isinstance(which, Chosen):
         count = len(await dead_letters.jobs.chosen(caller.tenant, which))
     else:
@@ -178,7 +183,7 @@ async def _plan(
         failed_count=0,
         rate_per_s=body.rate_per_s,
         max_count=body.max_count,
-        started_at=None,
+        started_at=format_time(counted_ms),
         finished_at=None,
         error=error,
     )

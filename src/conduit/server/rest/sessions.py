@@ -110,7 +110,7 @@ def _name_of(shared: Context, caller: Principal) -> str | None:
 
 def _shown(caller: PagePrincipal) -> SessionAnswer:
     ends_at_ms = caller.expires_at_ms or caller.session.ends_at_ms
-    return SessionAnswer(format_time(ends_at_ms), SESSION_IDLE_S)
+    return SessionAnswer(format_time(ends_at_ms), SESSION_IDLE_S, caller.session.id)
 
 
 def _gone(pages: PageSessions, session: PageSession) -> str:

@@ -103,7 +103,6 @@ async def _shown(
 def _answer(
     topic: Topic, found: Topic | TopicRecord, subscriber_count: int, unanswered_count: int
 ) -> TopicAnswer:
-    kept = found.retention
     return TopicAnswer(
         name=topic.name,
         subscriber_count=subscriber_count,
@@ -113,9 +112,13 @@ def _answer(
         last_seq=found.last_seq,
         epoch=found.epoch,
         stored_bytes=found.stored_bytes,
-        retention=records.Retention(kept.max_age_s, kept.max_messages, kept.max_bytes),
+        retention=_bounds(found.retention),
         unanswered_count=unanswered_count,
     )
+
+
+def _bounds(retention: Retention) -> records.Retention:
+    return records.Retention(retention.max_age_s, retention.max_messages, retention.max_bytes)
 
 
 @router.get("", responses=answers(TopicList))
@@ -128,7 +131,8 @@ async def list_topics(
         caller.tenant, q=query.q, limit=query.limit + 1, after=after, is_meant=readable(caller)
     )
     page, following = cut_page(topics, query.limit, "topics", lambda topic: topic.name)
-    return reply(TopicList(await show(shared, *page), following))
+    defaults = _bounds(shared.default_retention)
+    return reply(TopicList(await show(shared, *page), following, defaults))
 
 
 @router.post(
