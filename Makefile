@@ -50,6 +50,8 @@ help: ## list the commands
 setup: $(BIN)/.dev ## everything for development in .venv, with the command at .venv/bin/conduit
 
 run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLite under ./data)
+	@$(BIN)/python -c 'import socket, sys; sys.exit(not socket.socket().connect_ex(("127.0.0.1", int("$(PORT)"))))' || \
+		{ echo 'make: port $(PORT) is taken; for another one: make run PORT=9000' >&2; exit 1; }
 	$(SAY) conduit serve, until Ctrl-C
 	@mkdir -p -m 700 data
 	@$(DASHBOARD) build & PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conduit.server.dashboard.built import DIST, PAGE
+from conduit.server.dashboard.built import DIST, PAGE, new_beside
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "dashboard"
@@ -63,11 +63,20 @@ def build() -> None:
     made_from = sources_digest()
     if (DIST / PAGE).exists() and _stamped(DIST) == made_from:
         return
-    packages()
-    _say("building its pages: some seconds")
-    new, old = DIST.with_name("dist.new"), DIST.with_name("dist.old")
+    new, old = new_beside(DIST), DIST.with_name("dist.old")
     for folder in (new, old):
         shutil.rmtree(folder, ignore_errors=True)
+    # A server that is asked meanwhile says that it is under way.
+    new.mkdir()
+    try:
+        _build(new, old, made_from)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _build(new: Path, old: Path, made_from: str) -> None:
+    packages()
+    _say("building its pages: some seconds")
     _run("vite", "build", "--outDir", str(new), "--emptyOutDir", "--logLevel", "warn")
     (new / _STAMP).write_text(made_from)
     if DIST.exists():

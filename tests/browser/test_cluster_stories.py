@@ -178,11 +178,11 @@ def drain(page: Any, node: str) -> None:
     assert violations(page) == []
     tab_to(page, dialog.get_by_role("button", name=re.compile(f"^Drain {node}")))
     page.keyboard.press("Enter")
-    dialog.get_by_text(f"{node} is draining").wait_for()
+    dialog.get_by_text(f"Done: {node} is drained").wait_for(timeout=60_000)
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     focused(row)
-    card.get_by_text("draining", exact=True).wait_for()
+    card.get_by_text("drained", exact=True).wait_for()
     others = ", ".join(f"{each} [^,]*" for each in NAMES if each != node)
     page.get_by_role("img", name=re.compile(f"The ring: {others}$")).wait_for()
 
@@ -191,7 +191,7 @@ def undrain(page: Any, node: str) -> None:
     card = page.get_by_role("article", name=node)
     card.get_by_role("button", name="Undrain…").click()
     page.get_by_role("button", name=f"Undrain {node}").click()
-    page.get_by_text(f"{node} is up: serving").wait_for()
+    page.get_by_text(f"Done: {node} serves again").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
     card.get_by_text("up", exact=True).first.wait_for()
 

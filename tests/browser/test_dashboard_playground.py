@@ -65,6 +65,13 @@ def test_without_a_topic_one_can_be_made_there(browser, server):
         page.get_by_text("It is there now").wait_for()
         page.get_by_role("button", name="Publish", exact=True).click()
         page.get_by_text("the last one is not.yet 1").wait_for()
+        # Subscribing makes one too, and then there is nothing to be made.
+        page.get_by_label("Topic", exact=True).fill("never.yet")
+        page.get_by_role("button", name="Publish", exact=True).click()
+        create = page.get_by_role("button", name="Create topic never.yet")
+        create.wait_for()
+        subscribe(page)
+        create.wait_for(state="detached")
 
 
 def test_a_payload_is_published_to_the_character(browser, server):
@@ -97,6 +104,13 @@ def test_messages_are_acked_nacked_and_rejected_one_by_one(browser, server):
         page.get_by_text("attempt 2").wait_for(timeout=30_000)
         page.get_by_role("button", name="Ack by.hand 3", exact=True).click()
         until(lambda: Api(server.url).get("/api/subscriptions/clerk").json["lag"] == 0)
+        link = inbox(page).get_by_role("link", name="Dead letter", exact=True)
+        assert link.get_attribute("href").endswith("/dead-letters?subscription=clerk&topic=by.hand")
+        inbox(page).first.get_by_title("Open the payload").click()
+        page.get_by_role("dialog", name="Payload of by.hand 3").get_by_text('"number"').wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_text("The same from elsewhere").wait_for()
+        page.get_by_text("It publishes one message; the page publishes 3").wait_for()
         letters = Api(server.url).get("/api/dlq?subscription=clerk").json["dead_letters"]
         assert [letter["seq"] for letter in letters] == [2]
         page.get_by_role("button", name="Unsubscribe").click()

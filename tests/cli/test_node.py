@@ -41,6 +41,12 @@ def test_nodes_are_listed_with_a_star_for_the_one_that_was_asked() -> None:
     assert json.loads(result.stdout)[1] == THIS
 
 
+def test_a_node_that_is_drained_is_listed_so() -> None:
+    nodes = [THIS | {"state": "draining", "phase": phase} for phase in ("lingering", "drained")]
+    result, _ = ok({"GET /api/nodes": {"nodes": nodes, "next": None}}, "node", "ls", "-o", "table")
+    assert [line.split()[2] for line in result.stdout.splitlines()[1:]] == ["draining", "drained"]
+
+
 def test_ages_are_as_exact_as_one_wants_them() -> None:
     assert ages(0.0, 2.96, 59.9, 60.0, 125.9, 3_599.0, 3_600.0, 90_000.0, None) == [
         "0.0s",

@@ -29,6 +29,7 @@ THIS: Frame = {
     "rates": RATES,
     "links": [],
     "loop_lag_s": 0.0012,
+    "phase": "serving",
     "unanswered": None,
 }
 OTHER: Frame = THIS | {

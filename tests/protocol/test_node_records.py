@@ -26,4 +26,5 @@ def test_that_there_is_no_reason_is_said():
     assert msgspec.to_builtins(msgspec.convert(BEFORE, NodeAnswer)) == BEFORE | {
         "unanswered": None,
         "loop_lag_s": None,
+        "phase": None,
     }

@@ -48,6 +48,7 @@ async def test_where_the_log_is_one_servers_there_is_one_node_and_it_is_up():
             "links": [],
             "unanswered": None,
             "loop_lag_s": 0.0,
+            "phase": None,
         }
 
 

@@ -501,6 +501,7 @@ export const NodeAnswer = z.object({
   links: z.array(NodeLink).nullable(),
   unanswered: z.string().nullable().optional(),
   loop_lag_s: z.number().nullable().optional(),
+  phase: z.string().nullable().optional(),
 });
 export type NodeAnswer = z.infer<typeof NodeAnswer>;
 

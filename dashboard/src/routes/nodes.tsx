@@ -13,6 +13,8 @@ export function NodesPage() {
   const health = useQuery(healthQuery());
   const unable = useReasonAgainstNodes();
   const nodes = found.data?.nodes ?? [];
+  // Of this answer: behind a load balancer the next one may be of another node.
+  const teller = nodes.find((node) => node.is_this)?.id ?? "one of them";
   return (
     <Page title="Nodes">
       {found.isPending && <Loading rows={6} what="nodes" />}
@@ -24,7 +26,7 @@ export function NodesPage() {
           <p className="flex flex-wrap items-center gap-3 text-dim">
             {nodes.length === 1
               ? "One node has everything. A second one on the same PostgreSQL would share the work."
-              : `${counted(nodes)}, as the node knows them that answers.`}
+              : `${counted(nodes)}, as ${teller} knows them.`}
             {found.isError && <Stale error={found.error} />}
           </p>
           <div className="grid gap-4 md:grid-cols-2 xl:grid-cols-3">
@@ -33,7 +35,7 @@ export function NodesPage() {
             ))}
           </div>
           <div className="grid items-start gap-4 2xl:grid-cols-2">
-            <Ring />
+            <Ring nodes={nodes} />
             {health.data && <Store health={health.data} />}
           </div>
         </>

@@ -151,7 +151,11 @@ function Charts() {
           <ChartCard
             chart={chart}
             key={chart.id}
-            nothing={isOfTenant ? "Nothing was measured yet; of a single tenant nothing is" : ""}
+            nothing={
+              isOfTenant
+                ? "Nothing was measured yet. Latencies are measured of a whole server, and not of a single tenant."
+                : ""
+            }
             onSpan={mark}
             samples={samples}
             span={shownSpan(range, span, nowS)}

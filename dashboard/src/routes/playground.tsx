@@ -8,6 +8,7 @@ import { Frames } from "@/features/playground/Frames";
 import type { PlaygroundLook } from "@/features/playground/look";
 import { PublishPanel } from "@/features/playground/PublishPanel";
 import { SubscribePanel } from "@/features/playground/SubscribePanel";
+import { FIRST_TERMS, type Terms } from "@/features/playground/terms";
 import { useSession } from "@/features/playground/useSession";
 
 const route = getRouteApi("/playground");
@@ -18,7 +19,9 @@ export function PlaygroundPage() {
   const [look, setLook] = useState<PlaygroundLook>(route.useSearch());
   const navigate = route.useNavigate();
   const [draft, setDraft] = useState(currentDraft);
+  const [terms, setTerms] = useState(FIRST_TERMS);
   const [view, session] = useSession();
+  const onTerms = (change: Partial<Terms>) => setTerms((before) => ({ ...before, ...change }));
   const onLook = (change: Partial<PlaygroundLook>) => {
     setLook((before) => ({ ...before, ...change }));
     void navigate({
@@ -37,8 +40,10 @@ export function PlaygroundPage() {
           <PublishPanel
             draft={draft}
             onDraft={setDraft}
+            onTerms={onTerms}
             onTopic={(topic) => onLook({ topic })}
             session={session}
+            terms={terms}
             topic={look.topic}
             view={view}
           />
@@ -47,11 +52,18 @@ export function PlaygroundPage() {
           <h2 className="font-semibold text-base" id="subscribe">
             Subscribe
           </h2>
-          <SubscribePanel look={look} onLook={onLook} session={session} view={view} />
+          <SubscribePanel
+            look={look}
+            onLook={onLook}
+            onTerms={onTerms}
+            session={session}
+            terms={terms}
+            view={view}
+          />
         </section>
       </div>
       <Frames frames={view.frames} />
-      <Elsewhere draft={draft} look={look} />
+      <Elsewhere draft={draft} look={look} terms={terms} />
     </Page>
   );
 }

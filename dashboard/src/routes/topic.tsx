@@ -7,9 +7,10 @@ import type { TopicAnswer } from "@/api/schema";
 import { Back } from "@/components/Back";
 import { Button } from "@/components/Button";
 import { Facts } from "@/components/Facts";
-import { bytes, count } from "@/components/format";
+import { bytes, count, rate } from "@/components/format";
 import { Page } from "@/components/Page";
 import { Reason } from "@/components/Reason";
+import { Sparkline } from "@/components/Sparkline";
 import { Failure, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
 import { Time } from "@/components/Time";
@@ -24,6 +25,7 @@ import { kept, storedCount } from "@/features/topics/model";
 import { PurgeTopic } from "@/features/topics/PurgeTopic";
 import { Settings } from "@/features/topics/Settings";
 import { useReasonAgainst, useReasonAgainstReading } from "@/services/server";
+import { activityQuery } from "@/services/stats";
 import { topicQuery } from "@/services/topics";
 
 const route = getRouteApi("/topics/$name");
@@ -139,6 +141,21 @@ function TopicTabs({ name, tab }: TabsProps) {
   );
 }
 
+/** What goes in lately, and the shape of its last minutes. */
+function Pace({ name }: { readonly name: string }) {
+  const activity = useQuery(activityQuery([name]));
+  const found = activity.data?.topics.find((topic) => topic.name === name);
+  if (!found) return <>–</>;
+  return (
+    <span className="flex items-center gap-4">
+      {rate(found.messages_per_sec)} in, {rate(found.deliveries_per_sec)} out
+      <span className="w-40">
+        <Sparkline values={found.published_counts} />
+      </span>
+    </span>
+  );
+}
+
 function Summary({ topic }: { readonly topic: TopicAnswer }) {
   const stored = storedCount(topic);
   const rows: [string, React.ReactNode][] = [
@@ -147,6 +164,7 @@ function Summary({ topic }: { readonly topic: TopicAnswer }) {
       `${count(stored)}${stored ? ` (${topic.first_seq} to ${topic.last_seq})` : ""}`,
     ],
     ["Messages ever published", count(topic.message_count)],
+    ["Messages / s", <Pace key="pace" name={topic.name} />],
     ["Size", bytes(topic.stored_bytes)],
     ["Subscribers attached", count(topic.subscriber_count)],
     ["Keeps at most", kept(topic.retention)],

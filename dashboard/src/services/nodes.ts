@@ -1,6 +1,6 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { request } from "@/api/request";
-import { NodeDrain, NodeList, RingAnswer, RouteAnswer } from "@/api/schema";
+import { NodeAnswer, NodeDrain, NodeList, RingAnswer, RouteAnswer } from "@/api/schema";
 import { polledSlowly } from "@/services/polled";
 
 export const nodesQuery = () =>
@@ -8,6 +8,19 @@ export const nodesQuery = () =>
     queryFn: ({ signal }) => request(NodeList, "/api/nodes", { query: { limit: 500 }, signal }),
     queryKey: ["nodes"],
     ...polledSlowly(5_000),
+  });
+
+// Of one that leaves or comes back, while somebody waits for it; the pace of pages is not for this.
+const FOLLOWED_EVERY_MS = 1_000;
+
+/** One node, as it is now, until it is where somebody waits for it to be. */
+export const followedNodeQuery = (id: string, isDone: (node: NodeAnswer) => boolean) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(NodeAnswer, `/api/nodes/${encodeURIComponent(id)}`, { signal }),
+    queryKey: ["nodes", "followed", id],
+    refetchInterval: ({ state }) => (state.data && isDone(state.data) ? false : FOLLOWED_EVERY_MS),
+    staleTime: 0,
   });
 
 /** Which node has how much of the durable subscriptions. */

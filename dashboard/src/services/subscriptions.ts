@@ -1,5 +1,6 @@
 import {
   infiniteQueryOptions,
+  keepPreviousData,
   queryOptions,
   useMutation,
   useQueryClient,
@@ -59,6 +60,16 @@ export const subscriptionPagesQuery = (q: string) =>
       const pages = state.data?.pages.length ?? 0;
       return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
     },
+  });
+
+/** The first that have this in their name. */
+export const subscriptionNamesQuery = (q: string, limit: number) =>
+  queryOptions({
+    enabled: q !== "",
+    placeholderData: keepPreviousData,
+    queryFn: ({ signal }) =>
+      request(SubscriptionList, "/api/subscriptions", { query: { limit, q }, signal }),
+    queryKey: ["subscriptions", "names", q, limit],
   });
 
 export const subscriptionQuery = (name: string) =>

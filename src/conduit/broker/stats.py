@@ -102,7 +102,8 @@ class Stats:
         """Of publishes that were stored, from their coming to their answer; what shares a commit counts as
         having come with the first of it."""
         self.delivery_times = Histogram(LONG_S)
-        """Of messages, from their being published to their first hand-out to a subscriber."""
+        """Of messages, from their being published to their first hand-out to a subscriber: of those that came
+        while somebody followed, and not of what was read from the log."""
         self.ack_times = Histogram(LONG_S)
         """From a first hand-out to its ack: of ACKS_TIMED_COUNT acks in a second at most, since …"""
         self.acks_to_time = ACKS_TIMED_COUNT
@@ -127,7 +128,7 @@ class Stats:
                 self._seen[name] = count
 
     def delivered(self, messages: Sequence[Stamped], now: float, times: int = 1) -> None:
-        """These, in their order, were handed out for the first time, to so many."""
+        """These, in their order, were handed out for the first time, to so many, as they came."""
         count = len(messages) * times
         self.delivered_count += count
         at_s = now + self.stamp_offset_s

@@ -142,7 +142,7 @@ def _milliseconds(seconds: float | None) -> str | None:
 _COLUMNS: Columns[Node] = {
     "THIS": lambda node: "*" if node.is_this else None,
     "ID": lambda node: node.id,
-    "STATE": lambda node: node.state,
+    "STATE": lambda node: node.phase if node.phase == "drained" else node.state,
     "RENEWED": lambda node: _age(node.lease_age_s),
     "CONNS": lambda node: node.connections,
     "SUBS": lambda node: node.owned_subscriptions,
@@ -165,6 +165,7 @@ _FIELDS: Columns[Node] = {
     "messages/s": lambda node: None if node.rates is None else node.rates.messages_per_sec,
     "deliveries/s": lambda node: None if node.rates is None else node.rates.deliveries_per_sec,
     "loop lag": lambda node: _milliseconds(node.loop_lag_s),
+    "phase": lambda node: node.phase,
     "not answered": lambda node: node.unanswered,
 }
 

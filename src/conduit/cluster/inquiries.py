@@ -82,6 +82,8 @@ class State(msgspec.Struct, frozen=True):
     """Those that must be the same on all nodes, in words; none: of a version that does not say them."""
     loop_lag_s: float | None = None
     """See `NodeAnswer.loop_lag_s`; None: of a version that does not say it."""
+    phase: str | None = None
+    """See `NodeAnswer.phase`."""
 
 
 class TenantUse(msgspec.Struct, frozen=True):

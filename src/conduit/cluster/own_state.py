@@ -36,6 +36,8 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
+        self.phase: Callable[[], str | None] = lambda: None
+        """How far it is in leaving the others."""
         self.sign_out: Callable[[SignedOut], None] = lambda _: None
         """Told of the sessions of pages that were signed out at another node."""
         self.signed_out: Callable[[], Sequence[SignedOut]] = tuple
@@ -53,6 +55,7 @@ class OwnState:
             self._links(),
             self.settings,
             round(lag_s, 4),
+            self.phase(),
         )
 
     def figures(self, tenant: str | None) -> Figures:

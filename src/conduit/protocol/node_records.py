@@ -66,6 +66,9 @@ class NodeAnswer(msgspec.Struct, frozen=True):
     loop_lag_s: float | None = None
     """How long something that was due has waited for its turn there: the longest of the last ten seconds.
     Null with those, and of a version that does not say it."""
+    phase: str | None = None
+    """How far it is in leaving or coming back, as in `NodeDrain`. Null with those, where no node can leave,
+    and of a version that does not say it."""
 
 
 class NodeList(msgspec.Struct, frozen=True):

@@ -81,7 +81,9 @@ class Cluster:
         context.hearing = self._hearing
         membership = node.share(nodes)
         sockets = Clients(context)
-        context.leaving = Leaving(membership, broker, sockets, self._settings.drain_delay_s)
+        leaving = Leaving(membership, broker, sockets, self._settings.drain_delay_s)
+        context.leaving = leaving
+        context.own_state.phase = lambda: leaving.phase
         # Who cannot reach the others has no other way to serve its clients than to take what these have.
         Owning(broker, membership, takes_over=not self._secrets)
         if not self._secrets:

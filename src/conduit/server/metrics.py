@@ -82,7 +82,7 @@ _TIMES = {
     ),
     "delivery_times": (
         "delivery_latency",
-        "Age of a message when it was first handed to a subscriber.",
+        "Age of a message when it was first handed to a subscriber that was there when it came.",
     ),
     "ack_times": (
         "ack_latency",

@@ -44,7 +44,10 @@ describe("for a tenant that an operator has chosen", () => {
   const place = { ...PLACE, hasAuth: true, tenant: "acme" };
 
   it("publishes and subscribes there", () => {
-    for (const all of [publishActs(ACT, place), subscribeActs(SUB, place)]) {
+    for (const all of [
+      publishActs(ACT, place),
+      subscribeActs({ ...SUB, topic: "orders" }, place),
+    ]) {
       expect(textOf(all, "curl")).toContain("-H 'X-Conduit-Tenant: acme'");
       expect(textOf(all, "Command line")).toContain(" --tenant acme");
       expect(textOf(all, "Python")).toContain(', tenant="acme")');
@@ -65,11 +68,33 @@ describe("subscribing elsewhere", () => {
     const act = { ...SUB, start: "42", subscription: "billing" };
     const all = subscribeActs(act, PLACE);
     expect(textOf(all, "Command line")).toBe(
-      "conduit sub 'orders.*' --subscription billing --from 42 --url https://h/a",
+      "conduit sub 'orders.*' --subscription billing --from 42 --ack manual --url https://h/a",
     );
     expect(textOf(all, "Python")).toContain('subscribe("orders.*", "billing", start=42)');
     expect(textOf(all, "TypeScript")).toContain('"start":{"seq":42}');
     expect(textOf(all, "TypeScript")).toContain("wss://h/a/ws");
+  });
+
+  it("has as much at once, and for as long", () => {
+    const bounded = { ...SUB, ackWaitMs: 30_000, windowCount: 50 };
+    expect(textOf(subscribeActs(bounded, PLACE), "Command line")).toContain(
+      "--ack manual --max-in-flight 50 --ack-wait 30s",
+    );
+    expect(textOf(subscribeActs(bounded, PLACE), "Python")).toContain(
+      "ack_wait_ms=30000, max_in_flight=50",
+    );
+    expect(subscribeFrame(bounded)).toMatchObject({ ack_wait_ms: 30_000, max_in_flight: 50 });
+    // A durable one has its own settings.
+    const durable = subscribeFrame({ ...bounded, subscription: "s" });
+    expect(durable).not.toHaveProperty("ack_wait_ms");
+    expect(durable).toMatchObject({ prefetch: 50 });
+  });
+
+  it("reads no pattern by curl, which cannot be", () => {
+    expect(textOf(subscribeActs(SUB, PLACE), "curl")).not.toContain("/api/topics");
+    expect(textOf(subscribeActs({ ...SUB, topic: "orders" }, PLACE), "curl")).toContain(
+      "/api/topics/orders/messages",
+    );
   });
 
   it("acks by itself or not, as one has chosen", () => {

@@ -21,11 +21,15 @@ export interface PublishAct {
 
 export interface SubscribeAct {
   readonly ack: "auto" | "explicit";
+  /** The time of the first attempt; not of a durable one, which keeps its own. */
+  readonly ackWaitMs?: number;
   /** `new`, `earliest`, a number, or a time. */
   readonly start: string;
   /** Empty: not durable. */
   readonly subscription: string;
   readonly topic: string;
+  /** Unacked at once. */
+  readonly windowCount?: number;
 }
 
 export function publishActs(act: PublishAct, place: Place): Example[] {
@@ -85,14 +89,20 @@ asyncio.run(main())`;
 export function subscribeActs(act: SubscribeAct, place: Place): Example[] {
   const { ack, start, subscription, topic } = act;
   const base = baseOf(place);
+  const bounds = boundsOf(act);
   const flags = [
     ...(subscription ? [` --subscription ${quoted(subscription)}`] : []),
     ...(start === "new" ? [] : [` --from ${quoted(start)}`]),
+    ...(ack === "explicit" ? [" --ack manual"] : []),
+    ...(bounds.max_in_flight ? [` --max-in-flight ${bounds.max_in_flight}`] : []),
+    ...(bounds.ack_wait_ms ? [` --ack-wait ${bounds.ack_wait_ms / 1_000}s`] : []),
   ].join("");
   return [
     {
       label: "curl: what is stored",
-      text: `curl ${quoted(`${base}/api/topics/${encodeURIComponent(topic)}/messages`)}${curlFlags(place)}`,
+      text: /[*>]/.test(topic)
+        ? `# Nothing reads a pattern by HTTP: curl reads one topic, and a pattern is subscribed to.\n# The command line, Python and TypeScript do that.`
+        : `curl ${quoted(`${base}/api/topics/${encodeURIComponent(topic)}/messages`)}${curlFlags(place)}`,
     },
     { label: "Command line", text: `conduit sub ${quoted(topic)}${flags}${commandFlags(place)}` },
     { label: "Python", text: subscribePython(act, place) },
@@ -113,8 +123,10 @@ ${ack === "explicit" ? '  send({ type: "ack", message_id: frame.message_id });\n
 }
 
 /** The fields of the frame that subscribes, as the protocol has them. */
-export function subscribeFrame({ ack, start, subscription, topic }: SubscribeAct) {
+export function subscribeFrame(act: SubscribeAct) {
+  const { ack, start, subscription, topic } = act;
   return {
+    ...boundsOf(act),
     ack,
     topic,
     type: "subscribe",
@@ -123,17 +135,35 @@ export function subscribeFrame({ ack, start, subscription, topic }: SubscribeAct
   } as const;
 }
 
+interface Bounds {
+  readonly ack_wait_ms?: number;
+  readonly max_in_flight?: number;
+  readonly prefetch?: number;
+}
+
+/** How much comes at once and for how long, as the frame has it: a durable one keeps its own settings, of which each
+ * subscriber may take less. */
+function boundsOf({ ackWaitMs, subscription, windowCount }: SubscribeAct): Bounds {
+  if (subscription) return windowCount === undefined ? {} : { prefetch: windowCount };
+  return {
+    ...(ackWaitMs !== undefined && { ack_wait_ms: ackWaitMs }),
+    ...(windowCount !== undefined && { max_in_flight: windowCount }),
+  };
+}
+
 export function startOf(start: string) {
   if (start === "new" || start === "earliest") return start;
   return /^\d+$/.test(start) ? { seq: Number(start) } : { time: start };
 }
 
-function subscribePython({ ack, start, subscription, topic }: SubscribeAct, place: Place): string {
+function subscribePython(act: SubscribeAct, place: Place): string {
+  const { ack, start, subscription, topic } = act;
   const from = /^\d+$/.test(start) ? start : JSON.stringify(start);
   const named = [
     ...(subscription ? [JSON.stringify(subscription)] : []),
     ...(start === "new" ? [] : [`start=${from}`]),
     ...(ack === "auto" ? ['ack="auto"'] : []),
+    ...Object.entries(boundsOf(act)).map(([name, value]) => `${name}=${value}`),
   ];
   const rest = named.map((each) => `, ${each}`).join("");
   return `import asyncio

@@ -34,7 +34,7 @@ export function Detail({ id }: DetailProps) {
   return (
     <section
       aria-label="The message"
-      className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4 lg:sticky lg:top-4 lg:max-h-[calc(100dvh-2rem)] lg:overflow-y-auto"
+      className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4 lg:sticky lg:top-18 lg:max-h-[calc(100dvh-5.5rem)] lg:overflow-y-auto"
     >
       <div className="flex items-start justify-between gap-2">
         <h2 className="min-w-0 break-all font-semibold text-base" ref={heading} tabIndex={-1}>

@@ -1,16 +1,18 @@
+import { useQuery } from "@tanstack/react-query";
 import type { NodeAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
-import { useDrain } from "@/services/nodes";
+import { isThere, progressText } from "@/features/nodes/draining";
+import { followedNodeQuery, useDrain } from "@/services/nodes";
 
 interface DrainDialogProps {
   readonly node: NodeAnswer;
   readonly onClose: () => void;
 }
 
-/** Says what draining a node, or having it serve again, does; then how far it is. */
+/** Says what draining a node, or having it serve again, does; then how far it is, until it is there. */
 export function DrainDialog({ node, onClose }: DrainDialogProps) {
   // What it is for does not change while it is open, whatever the node does.
   const drain = useDrain(node.id);
@@ -20,14 +22,7 @@ export function DrainDialog({ node, onClose }: DrainDialogProps) {
     <Modal onClose={onClose} open title={title}>
       <div className="space-y-4">
         {!drain.data && (isDraining ? <Leaving node={node} /> : <Returning />)}
-        {drain.data && (
-          <p aria-live="polite">
-            {drain.data.id} is {drain.data.state}: {drain.data.phase.replace("_", " ")}.{" "}
-            {counted(drain.data.owned_subscriptions, "subscription")} there, and{" "}
-            {counted(drain.data.connections, "open connection")}.
-            {drain.data.problem && ` ${drain.data.problem}.`}
-          </p>
-        )}
+        {drain.data && <Progress first={drain.data} id={node.id} isDraining={isDraining} />}
         {drain.error && <Failure error={drain.error} what="It was not done" />}
         <div className="flex flex-wrap justify-end gap-2">
           <Button onClick={onClose}>{drain.data ? "Close" : "Cancel"}</Button>
@@ -42,6 +37,28 @@ export function DrainDialog({ node, onClose }: DrainDialogProps) {
         </div>
       </div>
     </Modal>
+  );
+}
+
+interface ProgressProps {
+  /** What it answered when it was told. */
+  readonly first: Parameters<typeof isThere>[0] & { readonly problem: string | null };
+  readonly id: string;
+  readonly isDraining: boolean;
+}
+
+function Progress({ first, id, isDraining }: ProgressProps) {
+  const followed = useQuery(followedNodeQuery(id, (node) => isThere(node, isDraining)));
+  const now = followed.data ?? first;
+  return (
+    <>
+      <p aria-live="polite">{progressText(id, now, isDraining)}</p>
+      {!isThere(now, isDraining) && (
+        <p className="text-dim text-xs">
+          It goes on if this is closed. {first.problem && `${first.problem}.`}
+        </p>
+      )}
+    </>
   );
 }
 
@@ -66,12 +83,10 @@ function Leaving({ node }: { readonly node: NodeAnswer }) {
         come back, at another node.
       </li>
       <li>It stays so until it is undone here, or the process ends. It is in the audit log.</li>
-      {node.is_this && (
-        <li>
-          It answers this page, and goes on doing so, unless what is between them chooses another
-          node.
-        </li>
-      )}
+      <li>
+        Pages like this one that it serves it goes on serving, unless what is in between chooses
+        another node.
+      </li>
     </ul>
   );
 }

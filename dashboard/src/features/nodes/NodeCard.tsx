@@ -6,7 +6,7 @@ import { bytes, count, duration, rate } from "@/components/format";
 import { toneOf } from "@/components/stateColours";
 import { Time } from "@/components/Time";
 import { DrainDialog } from "@/features/nodes/DrainDialog";
-import { isOutOfReach, lagTone, reasonAgainstDrain } from "@/features/nodes/model";
+import { isOutOfReach, lagTone, reasonAgainstDrain, standing } from "@/features/nodes/model";
 
 interface NodeCardProps {
   readonly node: NodeAnswer;
@@ -18,6 +18,7 @@ interface NodeCardProps {
 export function NodeCard({ node, nodes, unable }: NodeCardProps) {
   const [open, setOpen] = useState(false);
   const drains = node.state === "draining";
+  const [word, tone] = standing(node);
   return (
     <article
       aria-labelledby={`node-${node.id}`}
@@ -27,9 +28,8 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
         <h2 className="min-w-0 break-all font-semibold" id={`node-${node.id}`}>
           {node.id}
         </h2>
-        <Badge tone={toneOf(node.state)}>{node.state}</Badge>
-        {node.is_this && <Badge tone="info">answers this page</Badge>}
-        {isOutOfReach(node) && <Badge tone="bad">out of reach</Badge>}
+        <Badge tone={tone}>{word}</Badge>
+        {drains && isOutOfReach(node) && <Badge tone="warn">draining</Badge>}
         <Button
           className="ml-auto"
           data-row

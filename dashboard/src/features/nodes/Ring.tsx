@@ -1,13 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
-import type { RingAnswer } from "@/api/schema";
+import type { NodeAnswer, RingAnswer } from "@/api/schema";
 import { count } from "@/components/format";
 import { Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
+import { numbers } from "@/features/nodes/model";
 import { RingFigure, Swatch } from "@/features/nodes/RingFigure";
 import { ringQuery } from "@/services/nodes";
 
 /** Which node has how much of the durable subscriptions: drawn, and as a table. */
-export function Ring() {
+export function Ring({ nodes }: { readonly nodes: readonly NodeAnswer[] }) {
   const ring = useQuery(ringQuery());
   return (
     <section
@@ -22,12 +23,18 @@ export function Ring() {
         <Failure error={ring.error} onRetry={ring.refetch} what="The ring cannot be shown" />
       )}
       {ring.data?.reason && <p className="text-dim">Not by the ring: {ring.data.reason}.</p>}
-      {ring.data && ring.data.nodes.length > 0 && <Shown ring={ring.data} />}
+      {ring.data && ring.data.nodes.length > 0 && <Shown nodes={nodes} ring={ring.data} />}
     </section>
   );
 }
 
-function Shown({ ring }: { readonly ring: RingAnswer }) {
+interface ShownProps {
+  readonly nodes: readonly NodeAnswer[];
+  readonly ring: RingAnswer;
+}
+
+function Shown({ nodes, ring }: ShownProps) {
+  const numbered = numbers(ring, nodes);
   const amounts = new Map<number, number>();
   for (const [, node = 0] of ring.places) amounts.set(node, (amounts.get(node) ?? 0) + 1);
   return (
@@ -37,16 +44,16 @@ function Shown({ ring }: { readonly ring: RingAnswer }) {
         has this place. A node that comes or goes moves only its own part.
       </p>
       <div className="grid items-center gap-4 md:grid-cols-[20rem_minmax(0,1fr)]">
-        <RingFigure ring={ring} />
+        <RingFigure numbers={numbered} ring={ring} />
         <Table
-          caption="As the node has it that answers"
+          caption="As one of the nodes has it"
           columns={["Number", "Node", "Share", "Places"]}
           numbers={["Share", "Places"]}
           rows={ring.nodes.map(({ id, share }, at) => [
             id,
             <span className="inline-flex items-center gap-2 font-semibold" key="number">
-              <Swatch node={at} />
-              {at + 1}
+              <Swatch node={numbered[at] ?? at} />
+              {(numbered[at] ?? at) + 1}
             </span>,
             id,
             `${(share * 100).toFixed(1)} %`,

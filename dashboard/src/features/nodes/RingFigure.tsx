@@ -3,6 +3,8 @@ import { lookOf } from "@/features/nodes/looks";
 import { type Arc, at, path, places, shares } from "@/features/nodes/model";
 
 interface RingFigureProps {
+  /** By the index of a node in the ring: what it is called here, and has its look by. */
+  readonly numbers: readonly number[];
   readonly ring: RingAnswer;
 }
 
@@ -15,24 +17,29 @@ const NUMBERED_SHARE = 0.03;
 
 /** The hash ring: outside each place of each node, inside how much each has of all. The table beside it says the
  * same. */
-export function RingFigure({ ring }: RingFigureProps) {
+export function RingFigure({ numbers, ring }: RingFigureProps) {
+  const numbered = (arc: Arc): Arc => ({ ...arc, node: numbers[arc.node] ?? arc.node });
   const said = ring.nodes.map(({ id, share }) => `${id} ${(share * 100).toFixed(1)} %`).join(", ");
   return (
     <figure className="mx-auto w-full max-w-80">
       <svg aria-label={`The ring: ${said}`} role="img" viewBox="-100 -100 200 200">
-        {places(ring).map((arc) => (
-          <Line arc={arc} key={`${arc.from}`} radius={PLACES_RADIUS} width={10} />
-        ))}
-        {shares(ring).map((arc) => (
-          <g key={arc.node}>
-            <Line
-              arc={{ ...arc, from: arc.from + GAP, to: Math.max(arc.from + GAP, arc.to - GAP) }}
-              radius={SHARES_RADIUS}
-              width={26}
-            />
-            {arc.to - arc.from >= NUMBERED_SHARE && <Label arc={arc} />}
-          </g>
-        ))}
+        {places(ring)
+          .map(numbered)
+          .map((arc) => (
+            <Line arc={arc} key={`${arc.from}`} radius={PLACES_RADIUS} width={10} />
+          ))}
+        {shares(ring)
+          .map(numbered)
+          .map((arc) => (
+            <g key={arc.node}>
+              <Line
+                arc={{ ...arc, from: arc.from + GAP, to: Math.max(arc.from + GAP, arc.to - GAP) }}
+                radius={SHARES_RADIUS}
+                width={26}
+              />
+              {arc.to - arc.from >= NUMBERED_SHARE && <Label arc={arc} />}
+            </g>
+          ))}
         <text className="fill-ink text-[0.6rem]" dominantBaseline="central" textAnchor="middle">
           {ring.places.length} places
         </text>

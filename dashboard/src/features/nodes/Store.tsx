@@ -1,21 +1,16 @@
 import type { Health } from "@/api/schema";
 import { Facts } from "@/components/Facts";
-import { bytes, count } from "@/components/format";
+import { storeFacts } from "@/features/nodes/storeFacts";
 
-const BYTES = /_bytes$/;
-
-/** What the node runs on that answers: its store, and how it is among others. */
+/** What a node runs on, which said it itself: its store, and how it is among others. It need not be the one that
+ * said what else is on the page: a load balancer may choose another one for each request. */
 export function Store({ health }: { readonly health: Health }) {
   const store = health.store as Readonly<Record<string, unknown>> | undefined;
   if (!store) return null;
-  const rows: [string, React.ReactNode][] = Object.entries(store).map(([name, value]) => [
-    words(name),
-    text(name, value),
-  ]);
   return (
     <section aria-labelledby="store" className="max-w-3xl space-y-3">
       <h2 className="font-medium" id="store">
-        What {health.node_id ?? "it"} runs on
+        What {health.node_id ?? "a node"} runs on
       </h2>
       {health.not_ready && (
         <p className="text-bad" role="alert">
@@ -23,18 +18,7 @@ export function Store({ health }: { readonly health: Health }) {
         </p>
       )}
       {health.cluster && <p className="break-words text-dim">{health.cluster.detail}</p>}
-      <Facts rows={rows} />
+      <Facts rows={storeFacts(store)} />
     </section>
   );
-}
-
-function words(name: string): string {
-  const said = name.replace(BYTES, "").replaceAll("_", " ");
-  return said.charAt(0).toUpperCase() + said.slice(1);
-}
-
-function text(name: string, value: unknown): string {
-  if (typeof value === "number") return BYTES.test(name) ? bytes(value) : count(value);
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  return String(value);
 }

@@ -5,10 +5,12 @@ import {
   counted,
   isOutOfReach,
   lagTone,
+  numbers,
   path,
   places,
   reasonAgainstDrain,
   shares,
+  standing,
 } from "@/features/nodes/model";
 import { node } from "@/test/factories";
 
@@ -98,5 +100,28 @@ describe("a node", () => {
 
   it("is counted by state", () => {
     expect(counted([node(), other, node({ state: "down" })])).toBe("2 up, 1 down");
+  });
+
+  it("is not up if it does not answer, and drained when all is elsewhere", () => {
+    const far = node({ unanswered: "there is no link" });
+    expect(standing(far)).toEqual(["out of reach", "bad"]);
+    expect(standing(node())).toEqual(["up", "ok"]);
+    expect(standing(node({ phase: "lingering", state: "draining" }))[0]).toBe("draining");
+    expect(standing(node({ phase: "drained", state: "draining" }))[0]).toBe("drained");
+    expect(counted([node(), far])).toBe("1 up, 1 out of reach");
+  });
+
+  it("keeps its number when another one leaves the ring", () => {
+    const known = [{ id: "a" }, { id: "b" }, { id: "c" }];
+    expect(numbers(ring, known)).toEqual([0, 1]);
+    const left = {
+      ...ring,
+      nodes: [
+        { id: "b", share: 0.5 },
+        { id: "c", share: 0.5 },
+      ],
+    };
+    expect(numbers(left, known)).toEqual([1, 2]);
+    expect(numbers(left, [])).toEqual([0, 1]);
   });
 });

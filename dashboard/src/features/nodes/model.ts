@@ -1,7 +1,7 @@
 // The ring as arcs, and what is to be said of a node.
 
 import type { NodeAnswer, RingAnswer } from "@/api/schema";
-import type { Tone } from "@/components/stateColours";
+import { type Tone, toneOf } from "@/components/stateColours";
 
 /** A part of the ring: from and to are of 1, clockwise from the top; `node` is an index. */
 export interface Arc {
@@ -80,9 +80,22 @@ export function reasonAgainstDrain(node: NodeAnswer, nodes: readonly NodeAnswer[
   return others.length > 0 ? null : "No other node is up that could take over.";
 }
 
+/** What a node is, in a word, to who looks: what the others say of one that does not answer is not enough. */
+export function standing(node: NodeAnswer): readonly [word: string, tone: Tone] {
+  if (isOutOfReach(node)) return ["out of reach", "bad"];
+  if (node.phase === "drained") return ["drained", "paused"];
+  return [node.state, toneOf(node.state)];
+}
+
+/** The place of each node of the ring among all that are known, drained ones too: it stays when one leaves the ring. */
+export function numbers(ring: RingAnswer, known: readonly { readonly id: string }[]): number[] {
+  const names = [...new Set([...known, ...ring.nodes].map(({ id }) => id))].sort();
+  return ring.nodes.map(({ id }) => names.indexOf(id));
+}
+
 /** Of how many nodes each state is, for one line above the cards. */
 export function counted(nodes: readonly NodeAnswer[]): string {
   const amounts = new Map<string, number>();
-  for (const { state } of nodes) amounts.set(state, (amounts.get(state) ?? 0) + 1);
+  for (const [state] of nodes.map(standing)) amounts.set(state, (amounts.get(state) ?? 0) + 1);
   return [...amounts].map(([state, amount]) => `${amount} ${state}`).join(", ");
 }

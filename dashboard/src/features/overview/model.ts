@@ -74,7 +74,7 @@ export const CHARTS: readonly Chart[] = [
   {
     id: "connections",
     series: [
-      { colour: "--accent", figure: "connections", label: "Connections" },
+      { colour: "--accent", figure: "connections", label: "Open, HTTP and WebSocket" },
       { colour: "--info", figure: "active_subscribers", label: "Subscribers" },
     ],
     title: "Connections",
@@ -104,7 +104,7 @@ export function tiles(stats: StatsAnswer, samples: readonly Sample[]): Tile[] {
     tile("End to end p99", lately("delivery_p99_ms"), of("delivery_p99_ms")),
     tile("Backlog", short(stats.backlog), of("backlog"), "/subscriptions"),
     tile("Subscribers", short(stats.active_subscribers), of("active_subscribers")),
-    tile("Connections", short(stats.connections), of("connections"), "/nodes"),
+    tile("Connections, HTTP too", short(stats.connections), of("connections"), "/nodes"),
     tile("Topics", short(stats.active_topics), of("active_topics"), "/topics"),
   ];
 }

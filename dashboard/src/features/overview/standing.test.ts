@@ -23,6 +23,11 @@ describe("how the store and the nodes stand", () => {
       "Nodes bad: 2 of 3 up",
       "Leases warn: the oldest 2 s old",
     ]);
+    const far = standings(undefined, {
+      next: null,
+      nodes: [node(), node({ unanswered: "there is no link" })],
+    });
+    expect(far[0]).toMatchObject({ more: "1 out of reach", told: "1 of 2 up", tone: "bad" });
     expect(found[0]?.more).toBe("1.0 MiB stored, 1.0 GiB free on its disk");
   });
 });

@@ -64,12 +64,17 @@ function ofLeases(nodes: NodeList | undefined): Standing[] {
     tone: oldest > LEASE_LATE_S ? "warn" : "ok",
   };
   const down = all.length - live.length;
+  const far = live.filter(({ unanswered }) => unanswered != null).length;
+  const missing = [
+    ...(down > 0 ? [`${down} down`] : []),
+    ...(far > 0 ? [`${far} out of reach`] : []),
+  ];
   return [
     {
       label: "Nodes",
-      more: down > 0 ? `${down} down` : undefined,
-      told: `${live.length} of ${all.length} up`,
-      tone: down > 0 ? "bad" : "ok",
+      more: missing.join(", ") || undefined,
+      told: `${live.length - far} of ${all.length} up`,
+      tone: missing.length > 0 ? "bad" : "ok",
     },
     ...(ages.length > 0 ? [leases] : []),
   ];

@@ -4,10 +4,11 @@ import { type KeyboardEvent, useDeferredValue, useId, useState } from "react";
 import { inputClass } from "@/components/Field";
 import { Modal } from "@/components/Modal";
 import { type Choice, choices, moved } from "@/features/palette/model";
+import { subscriptionNamesQuery } from "@/services/subscriptions";
 import { topicNamesQuery } from "@/services/topics";
 
-// Of topics: who does not see his types more of its name.
-const TOPICS_COUNT = 8;
+// Of topics, and of subscriptions: who does not see his types more of its name.
+const NAMES_COUNT = 8;
 
 interface PaletteProps {
   readonly onClose: () => void;
@@ -27,8 +28,14 @@ function Search({ onClose }: { readonly onClose: () => void }) {
   const [marked, setMarked] = useState(0);
   const list = useId();
   const navigate = useNavigate();
-  const { data } = useQuery(topicNamesQuery(useDeferredValue(typed.trim()), TOPICS_COUNT));
-  const found = choices(typed, data?.topics.map((topic) => topic.name) ?? []);
+  const q = useDeferredValue(typed.trim());
+  const topics = useQuery(topicNamesQuery(q, NAMES_COUNT));
+  // Nobody looks for one of them without a part of its name.
+  const subscriptions = useQuery(subscriptionNamesQuery(q, NAMES_COUNT));
+  const found = choices(typed, {
+    subscriptions: (q && subscriptions.data?.subscriptions.map(({ name }) => name)) || [],
+    topics: topics.data?.topics.map(({ name }) => name) ?? [],
+  });
   const at = moved(marked, "", found.length);
   const go = (choice: Choice | undefined) => {
     if (!choice) return;
@@ -48,7 +55,7 @@ function Search({ onClose }: { readonly onClose: () => void }) {
         aria-activedescendant={found[at] ? `${list}-${found[at].id}` : undefined}
         aria-controls={list}
         aria-expanded
-        aria-label="A page, or a part of a topic's name"
+        aria-label="A page, or a part of a name of a topic or subscription"
         autoComplete="off"
         className={inputClass}
         onChange={(event) => {
@@ -56,7 +63,7 @@ function Search({ onClose }: { readonly onClose: () => void }) {
           setMarked(0);
         }}
         onKeyDown={onKeyDown}
-        placeholder="A page, or a part of a topic's name"
+        placeholder="A page, or a part of a name of a topic or subscription"
         role="combobox"
         value={typed}
       />

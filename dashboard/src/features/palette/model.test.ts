@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import { choices, moved } from "@/features/palette/model";
 
 describe("the palette", () => {
-  it("has pages first, and topics with their names as an address has them", () => {
-    expect(choices("top", ["orders.top"]).map(({ label, to }) => [label, to])).toEqual([
+  it("has pages first, then topics and subscriptions with their names as an address has them", () => {
+    const names = { subscriptions: ["top seller"], topics: ["orders.top"] };
+    expect(choices("top", names).map(({ label, to }) => [label, to])).toEqual([
       ["Topics", "/topics"],
       ["orders.top", "/topics/orders.top"],
+      ["top seller", "/subscriptions/top%20seller"],
     ]);
   });
 

@@ -1,4 +1,4 @@
-// What the palette offers for what was typed: pages first, then topics.
+// What the palette offers for what was typed: pages first, then topics, then subscriptions.
 
 import { PAGES } from "@/features/pages";
 
@@ -9,7 +9,12 @@ export interface Choice {
   readonly to: string;
 }
 
-export function choices(typed: string, topics: readonly string[]): Choice[] {
+export interface Names {
+  readonly subscriptions: readonly string[];
+  readonly topics: readonly string[];
+}
+
+export function choices(typed: string, { subscriptions, topics }: Names): Choice[] {
   const wanted = typed.trim().toLowerCase();
   const pages = PAGES.filter((page) => page.label.toLowerCase().includes(wanted)).map((page) => ({
     id: `page-${page.label}`,
@@ -23,7 +28,13 @@ export function choices(typed: string, topics: readonly string[]): Choice[] {
     label: name,
     to: `/topics/${encodeURIComponent(name)}`,
   }));
-  return [...pages, ...found];
+  const followers = subscriptions.map((name) => ({
+    id: `subscription-${name}`,
+    kind: "Subscription",
+    label: name,
+    to: `/subscriptions/${encodeURIComponent(name)}`,
+  }));
+  return [...pages, ...found, ...followers];
 }
 
 /** The place of the choice that is marked, after a key; it goes round. */

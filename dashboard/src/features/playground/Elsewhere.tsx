@@ -4,20 +4,26 @@ import { Snippet } from "@/components/Snippet";
 import { publishActs, subscribeActs } from "@/features/connect/acts";
 import { usePlace } from "@/features/connect/usePlace";
 import type { PlaygroundLook } from "@/features/playground/look";
-import { type Drafted, filledIn, SAMPLE } from "@/features/playground/publishing";
+import { type Drafted, differences, filledIn, SAMPLE } from "@/features/playground/publishing";
+import { read, type Terms } from "@/features/playground/terms";
 
 interface ElsewhereProps {
   readonly draft: Drafted;
   readonly look: PlaygroundLook;
+  readonly terms: Terms;
 }
 
 /** The same two acts as one types them elsewhere, as they are typed here. */
-export function Elsewhere({ draft, look }: ElsewhereProps) {
+export function Elsewhere({ draft, look, terms }: ElsewhereProps) {
   const [at, setAt] = useState("0");
   const place = usePlace();
   const publish = publishActs({ ...filledIn(draft, SAMPLE), topic: look.topic }, place);
+  const { ackWaitMs, perS, total, windowCount } = read(terms);
+  const notes = differences(draft, total, perS);
   const subscribe = subscribeActs(
     {
+      ackWaitMs,
+      windowCount,
       ack: look.ack,
       start: look.start,
       subscription: look.name,
@@ -48,6 +54,7 @@ export function Elsewhere({ draft, look }: ElsewhereProps) {
                   label={`${index === 0 ? "Publish" : "Subscribe"}: ${each.label}`}
                   text={each.text}
                 />
+                {index === 0 && notes && <p className="mt-1 text-warn text-xs">{notes}</p>}
               </div>
             ),
         )}

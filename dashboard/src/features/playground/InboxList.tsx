@@ -1,7 +1,10 @@
+import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useRef } from "react";
+import { useRef, useState } from "react";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
+import { Json } from "@/components/json/Json";
+import { Modal } from "@/components/Modal";
 import type { Tone } from "@/components/stateColours";
 import { clock } from "@/features/messages/look";
 import type { Item, ItemState, Verb } from "@/features/playground/inbox";
@@ -28,10 +31,14 @@ const VERBS: readonly (readonly [Verb, string])[] = [
 ];
 const ROW_PX = 68;
 const LINE_CHARS = 300;
+const LINK = "min-w-6 truncate py-1 font-medium underline-offset-2 hover:underline";
+// This page has a connection, and what came over it: where a row leads to opens beside it.
+const BESIDE = { rel: "noopener", target: "_blank" } as const;
 
 /** What came, the newest first, and what can be done with it. */
 export function InboxList({ session, view }: InboxListProps) {
   const scroller = useRef<HTMLDivElement>(null);
+  const [opened, setOpened] = useState<Item | null>(null);
   const virtual = useVirtualizer({
     count: view.items.length,
     estimateSize: () => ROW_PX,
@@ -64,12 +71,17 @@ export function InboxList({ session, view }: InboxListProps) {
                 key={`${item.message.subscription} ${item.message.message_id}`}
                 style={{ transform: `translateY(${start}px)` }}
               >
-                <Came item={item} onAct={(verb) => session.act(item, verb)} />
+                <Came
+                  item={item}
+                  onAct={(verb) => session.act(item, verb)}
+                  onOpen={() => setOpened(item)}
+                />
               </li>
             )
           );
         })}
       </ul>
+      {opened && <Payload item={opened} onClose={() => setOpened(null)} />}
     </section>
   );
 }
@@ -77,17 +89,56 @@ export function InboxList({ session, view }: InboxListProps) {
 interface CameProps {
   readonly item: Item;
   readonly onAct: (verb: Verb) => void;
+  readonly onOpen: () => void;
 }
 
-function Came({ item: { message, problem, state }, onAct }: CameProps) {
+function Payload({ item, onClose }: { readonly item: Item; readonly onClose: () => void }) {
+  const { message_id, payload, seq, topic } = item.message;
+  return (
+    <Modal onClose={onClose} open title={`Payload of ${topic} ${seq}`}>
+      <Json label="Payload" text={payload.text} />
+      {payload.is_cut && (
+        <p className="mt-2 text-dim">
+          This is its beginning: all of it is on{" "}
+          <Link
+            className="text-accent underline underline-offset-2"
+            search={{ msg: message_id, topic }}
+            to="/messages"
+            {...BESIDE}
+          >
+            the message's page
+          </Link>
+          .
+        </p>
+      )}
+    </Modal>
+  );
+}
+
+function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
   const [tone, label] = LOOK[state];
-  const { attempt, payload, published_at, seq, topic } = message;
+  const { attempt, message_id, payload, published_at, seq, subscription = "", topic } = message;
   return (
     <>
       <div className="flex h-8 items-center gap-2 text-xs">
-        <span className="truncate font-medium">
-          {seq} {topic}
-        </span>
+        <Link
+          aria-label={`Message ${topic} ${seq}`}
+          className={`${LINK} shrink-0`}
+          search={{ msg: message_id, topic }}
+          to="/messages"
+          {...BESIDE}
+        >
+          {seq}
+        </Link>
+        <Link
+          aria-label={`Topic ${topic}`}
+          className={LINK}
+          params={{ name: topic }}
+          to="/topics/$name"
+          {...BESIDE}
+        >
+          {topic}
+        </Link>
         <span className="whitespace-nowrap text-dim tabular-nums max-sm:hidden">
           {clock(published_at, new Date())}
         </span>
@@ -98,6 +149,16 @@ function Came({ item: { message, problem, state }, onAct }: CameProps) {
             {attempt > 1 && `, attempt ${attempt}`}
           </Badge>
         </span>
+        {state === "rejected" && (
+          <Link
+            className="whitespace-nowrap text-accent underline underline-offset-2"
+            search={{ subscription, topic }}
+            to="/dead-letters"
+            {...BESIDE}
+          >
+            Dead letter
+          </Link>
+        )}
         <span className="ml-auto flex shrink-0 gap-1">
           {state === "out" &&
             VERBS.map(([verb, text]) => (
@@ -112,7 +173,14 @@ function Came({ item: { message, problem, state }, onAct }: CameProps) {
             ))}
         </span>
       </div>
-      <p className="truncate font-mono text-xs">{payload.text.slice(0, LINE_CHARS)}</p>
+      <button
+        className="block w-full cursor-pointer truncate text-left font-mono text-xs hover:underline"
+        onClick={onOpen}
+        title="Open the payload"
+        type="button"
+      >
+        {payload.text.slice(0, LINE_CHARS)}
+      </button>
     </>
   );
 }

@@ -1,17 +1,18 @@
 import { Send, Square } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
+import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field, inputClass } from "@/components/Field";
 import { count } from "@/components/format";
 import { setDraft } from "@/features/playground/draft";
 import {
-  bounded,
   type Drafted,
   draftProblem,
   RATE_MAX_PER_S,
   REPEAT_MAX_COUNT,
 } from "@/features/playground/publishing";
 import type { Publishing, Session, SessionView } from "@/features/playground/session";
+import { read, type Terms } from "@/features/playground/terms";
 import { nameProblem } from "@/features/topics/model";
 import { useReasonAgainst } from "@/services/server";
 import { useCreateTopic } from "@/services/topics";
@@ -19,19 +20,19 @@ import { useCreateTopic } from "@/services/topics";
 interface PublishPanelProps {
   readonly draft: Drafted;
   readonly onDraft: (draft: Drafted) => void;
+  readonly onTerms: (change: Partial<Terms>) => void;
   readonly onTopic: (topic: string) => void;
   readonly session: Session;
+  readonly terms: Terms;
   readonly topic: string;
   readonly view: SessionView;
 }
 
 export function PublishPanel(props: PublishPanelProps) {
-  const { draft, onDraft, onTopic, session, topic, view } = props;
-  const [times, setTimes] = useState("1");
-  const [perS, setPerS] = useState("10");
+  const { draft, onDraft, onTerms, onTopic, session, terms, topic, view } = props;
+  const { perS, total } = read(terms);
   const unable = useReasonAgainst("publish");
   const wrong = nameProblem(topic) ?? draftProblem(draft);
-  const total = bounded(times, REPEAT_MAX_COUNT);
   const isOpen = view.machine.state === "open";
   const change = (part: Partial<Drafted>) => {
     setDraft(part);
@@ -40,7 +41,7 @@ export function PublishPanel(props: PublishPanelProps) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (unable || wrong || !isOpen) return;
-    session.publish(topic, draft, total, bounded(perS, RATE_MAX_PER_S));
+    session.publish(topic, draft, total, perS);
   };
   return (
     <form className="space-y-3" noValidate onSubmit={submit}>
@@ -73,18 +74,18 @@ export function PublishPanel(props: PublishPanelProps) {
           <Field
             inputMode="numeric"
             label="Times"
-            onChange={({ target }) => setTimes(target.value)}
+            onChange={({ target }) => onTerms({ times: target.value })}
             title={`At most ${count(REPEAT_MAX_COUNT)}`}
-            value={times}
+            value={terms.times}
           />
         </div>
         <div className="w-28">
           <Field
             inputMode="numeric"
             label="A second"
-            onChange={({ target }) => setPerS(target.value)}
+            onChange={({ target }) => onTerms({ perS: target.value })}
             title={`At most ${count(RATE_MAX_PER_S)}`}
-            value={perS}
+            value={terms.perS}
           />
         </div>
         {view.publishing.total === null ? (
@@ -171,6 +172,7 @@ function Outcome({
   readonly topic: string;
 }) {
   const { failedCount, last, problem, publishedCount, total } = publishing;
+  const isMissing = problem?.code === "topic_not_found" && publishing.topic === topic;
   return (
     <div aria-live="polite" className="min-h-6 space-y-2">
       {(publishedCount > 0 || failedCount > 0) && (
@@ -186,7 +188,7 @@ function Outcome({
           {problem.message} ({problem.code})
         </p>
       )}
-      {problem?.code === "topic_not_found" && <CreateIt topic={topic} />}
+      {isMissing && <CreateIt topic={topic} />}
     </div>
   );
 }
@@ -194,7 +196,10 @@ function Outcome({
 function CreateIt({ topic }: { readonly topic: string }) {
   const create = useCreateTopic();
   const unable = useReasonAgainst("manage");
-  if (create.isSuccess) return <p className="text-ok">It is there now: publish again.</p>;
+  // Somebody else may have been faster.
+  const isThere =
+    create.isSuccess || (create.error && asApiError(create.error).code === "topic_exists");
+  if (isThere) return <p className="text-ok">It is there now: publish again.</p>;
   return (
     <>
       <Button onClick={() => create.mutate({ name: topic, retention: {} })} unable={unable}>

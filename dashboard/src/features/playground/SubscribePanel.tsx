@@ -1,18 +1,20 @@
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count } from "@/components/format";
 import { Segments } from "@/components/Segments";
 import { InboxList } from "@/features/playground/InboxList";
 import { type PlaygroundLook, startProblem } from "@/features/playground/look";
-import { bounded } from "@/features/playground/publishing";
 import type { Session, SessionView } from "@/features/playground/session";
+import { read, type Terms } from "@/features/playground/terms";
 import { useReasonAgainst } from "@/services/server";
 
 interface SubscribePanelProps {
   readonly look: PlaygroundLook;
   readonly onLook: (change: Partial<PlaygroundLook>) => void;
+  readonly onTerms: (change: Partial<Terms>) => void;
   readonly session: Session;
+  readonly terms: Terms;
   readonly view: SessionView;
 }
 
@@ -20,14 +22,12 @@ const ACKS = [
   ["explicit", "By hand"],
   ["auto", "By itself"],
 ] as const;
-// As the server bounds them.
-const WAIT_MAX_S = 3_600;
-const WINDOW_MAX_COUNT = 10_000;
 
-export function SubscribePanel({ look, onLook, session, view }: SubscribePanelProps) {
+export function SubscribePanel(props: SubscribePanelProps) {
+  const { session, view } = props;
   return (
     <div className="space-y-3">
-      <Form look={look} onLook={onLook} session={session} view={view} />
+      <Form {...props} />
       <div aria-live="polite" className="space-y-1">
         {view.problem && (
           <p className="text-bad">
@@ -49,9 +49,8 @@ export function SubscribePanel({ look, onLook, session, view }: SubscribePanelPr
   );
 }
 
-function Form({ look, onLook, session, view }: SubscribePanelProps) {
-  const [wait, setWait] = useState("30");
-  const [most, setMost] = useState("50");
+function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelProps) {
+  const { ackWaitMs, windowCount } = read(terms);
   const unable = useReasonAgainst("subscribe");
   const pattern = look.pattern || look.topic;
   const wrong = startProblem(look.start);
@@ -60,11 +59,11 @@ function Form({ look, onLook, session, view }: SubscribePanelProps) {
     if (unable || wrong) return;
     session.follow({
       ack: look.ack,
-      ackWaitMs: bounded(wait, WAIT_MAX_S) * 1_000,
+      ackWaitMs,
       start: look.start,
       subscription: look.name,
       topic: pattern,
-      windowCount: bounded(most, WINDOW_MAX_COUNT),
+      windowCount,
     });
   };
   return (
@@ -112,8 +111,8 @@ function Form({ look, onLook, session, view }: SubscribePanelProps) {
             <Field
               inputMode="numeric"
               label="Seconds for an ack"
-              onChange={({ target }) => setWait(target.value)}
-              value={wait}
+              onChange={({ target }) => onTerms({ waitS: target.value })}
+              value={terms.waitS}
             />
           </div>
         )}
@@ -121,8 +120,8 @@ function Form({ look, onLook, session, view }: SubscribePanelProps) {
           <Field
             inputMode="numeric"
             label="At once, at most"
-            onChange={({ target }) => setMost(target.value)}
-            value={most}
+            onChange={({ target }) => onTerms({ most: target.value })}
+            value={terms.most}
           />
         </div>
         {view.wanted ? (

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   bounded,
+  differences,
   draftProblem,
   dueCount,
   filled,
@@ -83,4 +84,18 @@ describe("many", () => {
     ["2.9", 2],
     ["99999", 500],
   ])("typed as %j are %s", (text, number) => expect(bounded(text, 500)).toBe(number));
+});
+
+describe("what a single command does not do", () => {
+  const draft = { headers: "", key: "", payload: '{"n": 1}' };
+
+  it("is nothing for one message without templates", () => {
+    expect(differences(draft, 1, 10)).toBeNull();
+  });
+
+  it("is to fill in templates, and to repeat", () => {
+    expect(differences({ ...draft, headers: "trace: {{uuid}}" }, 200, 10)).toBe(
+      "Filled in as an example, the same each time: {{uuid}}. It publishes one message; the page publishes 200, of which 10 a second.",
+    );
+  });
 });

@@ -49,6 +49,24 @@ export function filledIn({ headers, key, payload }: Drafted, values: Filling): F
   };
 }
 
+/** What a single command does not do that the page does; null: nothing. */
+export function differences(draft: Drafted, total: number, perS: number): string | null {
+  const typed = `${draft.payload}\n${draft.headers}\n${draft.key}`;
+  const names = new Set([...typed.matchAll(TEMPLATE)].map(([, name]) => name));
+  const used = TEMPLATES.filter((name) => names.has(name));
+  const parts = [
+    ...(used.length > 0
+      ? [
+          `Filled in as an example, the same each time: ${used.map((name) => `{{${name}}}`).join(", ")}.`,
+        ]
+      : []),
+    ...(total > 1
+      ? [`It publishes one message; the page publishes ${total}, of which ${perS} a second.`]
+      : []),
+  ];
+  return parts.length > 0 ? parts.join(" ") : null;
+}
+
 /** Why it cannot be published as it is; null if it can. */
 export function draftProblem({ headers, payload }: Drafted): string | null {
   const unknown = [...payload.matchAll(TEMPLATE)].find(

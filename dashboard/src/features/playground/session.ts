@@ -46,6 +46,7 @@ export interface Publishing {
   readonly last: { readonly seq: number; readonly topic: string } | null;
   readonly problem: Problem | null;
   readonly publishedCount: number;
+  readonly topic: string;
   /** Null when nothing is being sent. */
   readonly total: number | null;
 }
@@ -77,6 +78,7 @@ const QUIET: Publishing = {
   last: null,
   problem: null,
   publishedCount: 0,
+  topic: "",
   total: null,
 };
 
@@ -155,7 +157,7 @@ export class Session {
     if (this.#batch) return;
     const startedAt = performance.now();
     this.#batch = { answered: 0, draft, perS, sent: 0, startedAt, topic, total };
-    this.#publishing = { ...QUIET, total };
+    this.#publishing = { ...QUIET, topic, total };
     this.#sender = setInterval(() => this.#sendDue(), SEND_EVERY_MS);
     this.#sendDue();
     this.#painter.now();
@@ -245,6 +247,7 @@ export class Session {
         this.#resume?.subscribed(frame);
         this.#isSubscribed = this.#wanted !== null;
         this.#problem = null;
+        this.#found(frame.topic);
         if (frame.paused) this.#note = "It is paused: nothing comes until it is resumed";
         return;
       case "unsubscribed":
@@ -264,6 +267,12 @@ export class Session {
       case "error":
         this.#refused(frame);
     }
+  }
+
+  /** Subscribing to a topic has made it: that it is missing is not so any more. */
+  #found(topic: string): void {
+    const { problem, topic: missing } = this.#publishing;
+    if (problem?.code === "topic_not_found" && missing === topic) this.#publishing = QUIET;
   }
 
   #refused({ code, message, ref = "" }: Extract<ServerFrame, { type: "error" }>): void {

@@ -11,7 +11,7 @@ interface HeaderProps {
 
 export function Header({ onSheet }: HeaderProps) {
   return (
-    <header className="flex flex-wrap items-center gap-x-2 gap-y-1 border-line border-b bg-surface px-3 py-2">
+    <header className="sticky top-0 z-30 flex flex-wrap items-center gap-x-2 gap-y-1 border-line border-b bg-surface px-3 py-2">
       <Button
         aria-label="Pages"
         className="px-2 md:hidden"

@@ -41,7 +41,9 @@ export function Shell() {
       <Banner />
       <div className="flex min-h-0 flex-1">
         <aside className="w-52 shrink-0 border-line border-r bg-surface p-3 max-md:hidden">
-          <Navigation />
+          <div className="sticky top-16 max-h-[calc(100dvh-4.5rem)] overflow-y-auto">
+            <Navigation />
+          </div>
         </aside>
         <main className="min-w-0 flex-1 outline-none" id="main" tabIndex={-1}>
           <Gate>

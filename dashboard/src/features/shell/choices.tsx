@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { useMatches, useNavigate } from "@tanstack/react-router";
 import { useCaller } from "@/api/caller";
 import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
 import { PACES, setPace, usePace } from "@/live/pace";
@@ -55,13 +55,19 @@ export function TenantChoice() {
   const who = useQuery(whoamiQuery());
   const mayChoose = who.data !== undefined && reasonAgainst(who.data, "admin") === null;
   const tenants = useQuery({ ...tenantsQuery(), enabled: mayChoose });
-  const names = tenants.data?.tenants.map((each) => each.name) ?? [];
-  const own = tenant ?? who.data?.tenant ?? "";
-  if (!mayChoose || names.length === 0) {
+  const all = tenants.data?.tenants.map((each) => each.name) ?? [];
+  const own = who.data?.tenant ?? "";
+  const names = all.filter((name) => name !== own);
+  // What one thing's page shows the other tenant does not have: there it is the page that lists them.
+  const to =
+    useMatches()
+      .at(-1)
+      ?.fullPath.replace(/\/\$.*$/, "") || "/";
+  if (!mayChoose || all.length === 0) {
     return (
-      own && (
+      (tenant ?? own) && (
         <span className="px-1 text-dim max-sm:hidden" title="The tenant">
-          {own}
+          {tenant ?? own}
         </span>
       )
     );
@@ -71,11 +77,11 @@ export function TenantChoice() {
       aria-label="Tenant"
       className={LOOK}
       onChange={({ target }) =>
-        void navigate({ search: target.value ? { tenant: target.value } : {}, to: "/" })
+        void navigate({ search: { tenant: target.value || undefined }, to: to as "/" })
       }
-      value={tenant ?? ""}
+      value={tenant === own ? "" : (tenant ?? "")}
     >
-      <option value="">own ({who.data?.tenant})</option>
+      <option value="">{own} (own)</option>
       {names.map((name) => (
         <option key={name} value={name}>
           {name}

@@ -45,6 +45,7 @@ class Group:
         "_rotation",
         "_turn",
         "allowance",
+        "attached_ms",
         "fence",
         "in_flight",
         "is_auto",
@@ -102,6 +103,8 @@ class Group:
         # The round of flushes for which its progress was marked last (progress.py).
         self.marked_in = 0
         self.subscribers: list[Subscriber] = []
+        # Since when somebody could be given something, as stamps have it: what is older did not wait for us.
+        self.attached_ms = 0
         # Holder -> deliveries that it has out, in all topics.
         self.in_flight: dict[int, int] = {}
         # Deliveries that wait for their next attempt, in all topics.

@@ -162,7 +162,11 @@ class Handing:
             data = b"".join([entry.frame_for(1, 0, name) for entry in entries])
         else:
             data = b"".join([entry.frame for entry in entries])
-        engine.stats.delivered(entries, now)
+        if self._source.page is None and entries[0].published_at_ms >= self._group.attached_ms:
+            engine.stats.delivered(entries, now)
+        else:
+            # What it finds there, and what it had to read: how old that is says nothing of this server.
+            engine.stats.delivered_count += len(entries)
         self._feed.topic.delivered_count += len(entries)
         self._group.handed(len(entries))
         subscriber.outlet.write(data)

@@ -93,6 +93,8 @@ class Running:
 
     def configure(self, settings: SubscriptionSettings, *, paused: bool) -> None:
         """Use these from the next hand-out on."""
+        if self.group.is_paused and not paused:
+            self.group.attached_ms = self._engine.clock.wall_ms()
         self.group.is_paused = paused
         self.group.configure(settings)
         self._run_all()
@@ -113,6 +115,8 @@ class Running:
         self, outlet: Outlet, reads: Reads, on_removed: Callable[[Removal], None]
     ) -> Subscriber:
         """A new subscriber, which gets deliveries at the end of this turn at the earliest."""
+        if not self.group.subscribers:
+            self.group.attached_ms = self._engine.clock.wall_ms()
         subscriber = self.group.add(self, outlet, reads, on_removed)
         self._run_all()
         return subscriber

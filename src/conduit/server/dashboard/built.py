@@ -95,12 +95,22 @@ class Built:
                 self._pages, self._seen = pages, seen
         return self._pages
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether somebody builds it."""
+        return new_beside(self._folder).exists()
+
     def _look(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self._folder / PAGE)
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino
+
+
+def new_beside(folder: Path) -> Path:
+    """Where it is built before it takes the place of what is there."""
+    return folder.with_name(f"{folder.name}.new")
 
 
 def read(folder: Path) -> Pages | None:

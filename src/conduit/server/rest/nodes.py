@@ -55,6 +55,7 @@ def _shown(view: NodeView, state: State | None, unanswered: str, own_name: str) 
         links=None if state is None else [_link(each) for each in state.links],
         unanswered=unanswered if state is None else None,
         loop_lag_s=None if state is None else state.loop_lag_s,
+        phase=None if state is None else state.phase,
     )
 
 

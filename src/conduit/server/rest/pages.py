@@ -26,10 +26,14 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 _ASKED_AGAIN = "no-cache"
 # How often a page that waits for the dashboard asks whether it is there.
 _AGAIN_S = 3
+_HEADLINES = {
+    False: "The dashboard is not built",
+    True: "The dashboard is being built",
+}
 _NOT_BUILT = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="{_AGAIN_S}"><title>Conduit</title>
-<h1>The dashboard is not built</h1>
+<h1>HEADLINE</h1>
 <p>The server works; only its pages are not there. In a checkout, <code>make dashboard</code> builds them,
 and <code>make run</code> does so by itself: this page then becomes the dashboard within a minute. A wheel of
 Conduit has them in it.</p>
@@ -79,6 +83,7 @@ async def page(request: Request, view: str) -> Response:
     pages = await _built(request).pages()
     if pages is None:
         waiting = _NOT_BUILT.replace("REST", "../" * depth + "..")
+        waiting = waiting.replace("HEADLINE", _HEADLINES[_built(request).is_coming])
         return HTMLResponse(waiting, 503, headers={**_SAFE, "retry-after": str(_AGAIN_S)})
     return _answer(request, pages.at(depth), "text/html; charset=utf-8", _ASKED_AGAIN)
 
