@@ -1,0 +1,80 @@
+"""The session of a page, and who else is at the same browser: another tab, a page of another origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.dashboard import sign_in, signed_in
+from tests.browser.pages import serving_pages
+from tests.support.access import Guarded, guarded_server
+from tests.support.http import accepted
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    with guarded_server(DATABASE_URL="sqlite:///x.db") as guarded:
+        guarded.create_tenant("acme")
+        yield guarded
+
+
+def test_a_page_does_nothing_for_who_has_signed_in_in_another_tab(browser, guarded):
+    """The cookie is that one's by then: what somebody has typed is not done to what another one has."""
+    keys = {tenant: guarded.create_key(tenant)["key"] for tenant in ("acme", "default")}
+    for tenant in keys:
+        accepted(guarded.acting(tenant).post("/api/topics", {"name": "same"}), 201)
+    with signed_in(browser, guarded.server, "topics/same?tab=settings", keys["acme"]) as page:
+        page.get_by_role("button", name="Delete…").first.click()
+        page.get_by_label("Type same to delete it").fill("same")
+        other = page.context.new_page()
+        other.goto(f"{guarded.server.url}/ui/topics")
+        other.get_by_role("button", name=re.compile("a key")).first.click()
+        other.get_by_role("button", name="Sign out").click()
+        sign_in(other, keys["default"])
+        other.get_by_role("heading", name="Topics", exact=True).wait_for()
+        page.get_by_role("button", name=re.compile("^Delete topic and")).click()
+        page.get_by_text("default", exact=True).first.wait_for()
+        for tenant in keys:
+            assert guarded.acting(tenant).delete("/api/topics/same").status == 204
+
+
+def test_a_page_of_another_origin_can_do_nothing_with_the_session(browser, guarded):
+    operator = str(guarded.operator.key)
+    with signed_in(browser, guarded.server, "topics", operator) as page, serving_pages() as port:
+        (cookie,) = page.context.cookies()
+        foreign = page.context.new_page()
+        # Of the same host, so the browser sends the cookie along: ports do not matter to it.
+        foreign.goto(f"http://127.0.0.1:{port}/")
+        tried = foreign.evaluate(
+            """async ([http, ws]) => {
+              const call = (path, options) => fetch(http + path, {credentials: "include", ...options})
+                .then(async answer => answer.type === "opaque" ? "opaque" : answer.status, () => "blocked");
+              const mark = {"x-conduit-session": "1"};
+              const json = {"content-type": "application/json"};
+              const socket = () => new Promise(done => {
+                const open = new WebSocket(ws);
+                open.onopen = () => open.send(JSON.stringify({type: "subscribe", topic: "x"}));
+                open.onclose = ({code}) => done(code);
+              });
+              return [
+                await call("/api/topics"),
+                await call("/api/topics", {headers: mark}),
+                await call("/api/session", {method: "DELETE", headers: mark}),
+                await call("/api/session", {method: "DELETE"}),
+                await call("/api/topics", {method: "POST", mode: "no-cors", body: '{"name":"evil"}'}),
+                await call("/api/topics",
+                  {method: "POST", headers: {...mark, ...json}, body: '{"name":"evil"}'}),
+                await socket(),
+              ];
+            }""",
+            [guarded.server.url, guarded.server.ws_url],
+        )
+        assert tried == [*["blocked"] * 4, "opaque", "blocked", 4501]
+        assert guarded.operator.get("/api/topics/evil").status == 404
+        page.reload()
+        page.get_by_role("button", name=re.compile("Signed in as")).wait_for()
+        assert page.context.cookies()[0]["value"] == cookie["value"]
