@@ -194,6 +194,8 @@ def test_the_first_steps_tick_themselves_and_go_away(browser):
 
 def test_what_an_open_overview_asks_for_is_little_and_nothing_once_it_is_paused(browser, server):
     with opened(browser, server) as page:
+        # The charts have asked for all that is known.
+        page.locator("canvas").first.wait_for()
         settled(page)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

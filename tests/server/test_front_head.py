@@ -11,7 +11,7 @@ from tests.server.port import TOPIC, open_port, publish, request
 from tests.server.test_front_upgrade import UPGRADE
 
 # Of which an answer a moment later has another length.
-CHANGING = ("/metrics", "/api/stats", "/api/stats/history")
+CHANGING = ("/metrics", "/api/stats", "/api/stats/history", "/api/stats/attention")
 
 
 @pytest.fixture
