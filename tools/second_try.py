@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MOST = 2
-FOLDERS = ("tests/e2e/", "tests/browser/", "tests/upgrade/", "tests/tools/")
+FOLDERS = ("tests/e2e/", "tests/browser/", "tests/upgrade/", "tests/tools/", "tests/bench/")
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 
