@@ -111,7 +111,7 @@ async def test_what_is_looked_for_in_payloads_holds_up_nothing_but_its_like(
         search = asyncio.get_running_loop().create_task(
             store.dead_list(TENANT, DeadFilter(q=""), limit=1)
         )
-        for _ in range(5):
+        for _ in range(20):
             assert await store.read(record.topic_id, 1, limit=1)
             assert await store.dead_get(TENANT, "d1")
             for which in (ALL, DeadFilter(subscription="", is_redriven=False)):
