@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,11 @@ def guarded() -> Iterator[Guarded]:
     with guarded_server(DATABASE_URL="sqlite:///x.db") as guarded:
         guarded.create_tenant("acme")
         yield guarded
+
+
+def of_tenant(request: Any) -> str | None:
+    """Whom an operator's page looks after when it asks; None: its own."""
+    return request.headers.get("x-conduit-tenant")
 
 
 def test_a_page_does_nothing_for_who_has_signed_in_in_another_tab(browser, guarded):
@@ -78,3 +84,20 @@ def test_a_page_of_another_origin_can_do_nothing_with_the_session(browser, guard
         page.reload()
         page.get_by_role("button", name=re.compile("Signed in as")).wait_for()
         assert page.context.cookies()[0]["value"] == cookie["value"]
+
+
+def test_a_link_to_another_tenant_that_is_only_pointed_at_changes_nobody(browser, guarded):
+    """Its page's code is fetched by then; what is asked after it is asked for the same tenant."""
+    operator = str(guarded.operator.key)
+    with signed_in(browser, guarded.server, "tenants?name=acme", operator) as page:
+        link = page.get_by_role("link", name="Look at it as its operator")
+        tenants: list[str | None] = []
+        with page.expect_response(re.compile("/assets/overview")):
+            link.hover()
+        page.on("request", lambda request: tenants.append(of_tenant(request)))
+        with page.expect_response(re.compile("/api/tenants")):
+            pass
+        assert set(tenants) == {None}
+        assert page.url.endswith("tenants?name=acme")
+        with page.expect_request(lambda request: of_tenant(request) == "acme"):
+            link.click()

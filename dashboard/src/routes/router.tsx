@@ -59,7 +59,10 @@ const SubscriptionSearch = z.object({
 });
 
 const root = createRootRoute({
-  beforeLoad: ({ search }) => setCaller({ tenant: search.tenant ?? null }),
+  // A link that is only pointed at has its page's code fetched, and changes nothing.
+  beforeLoad: ({ preload, search }) => {
+    if (!preload) setCaller({ tenant: search.tenant ?? null });
+  },
   component: Shell,
   errorComponent: PageFailed,
   notFoundComponent: NotFoundPage,
