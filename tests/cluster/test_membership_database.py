@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from conduit.broker.clock import Clock
+from conduit.broker.clock import SystemClock
 from conduit.errors import StoreUnavailable
 from tests.cluster.kit import Member, answers, started, unstarted
 from tests.cluster.proxy import Proxy, proxied
@@ -51,7 +51,7 @@ async def test_a_lease_that_the_database_prolongs_without_an_answer_is_lost_all_
         proxy.answers.clear()
         assert await heard.get() == "renew sent"
         await a.diary.says("lost")
-        lost_s = Clock().wall_ms() / 1000
+        lost_s = SystemClock().wall_ms() / 1000
         assert not a.holds()
         # Earlier than the database would have it, which has had a renewal since the last answer.
         assert float(cluster.sql(UNTIL_S)) > lost_s
