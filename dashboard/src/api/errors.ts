@@ -19,7 +19,7 @@ export class ApiError extends Error {
   constructor(
     /** HTTP's, or 0 if there was no answer. */
     readonly status: number,
-    /** Stable: of the server, or `unreachable`, `unexpected_answer`, `timeout`. */
+    /** Stable: of the server, or `unreachable`, `unexpected_answer`, `timeout`, `tenant_changed`. */
     readonly code: string,
     detail: string,
     readonly requestId: string | null = null,
@@ -32,6 +32,13 @@ export class ApiError extends Error {
   /** Whether the same may succeed a moment later, with nothing changed. */
   get isTransient(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 502;
+  }
+
+  /** Whether what was to be changed may be changed all the same: no server has said that it is not. */
+  get isOutcomeUnknown(): boolean {
+    if (this.status === 0) return this.code === "unreachable" || this.code === "timeout";
+    if (this.code === "outcome_unknown" || this.code === "internal") return true;
+    return this.code === "unexpected_answer" && (this.status < 400 || this.status >= 500);
   }
 }
 

@@ -1,7 +1,17 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
-import { type ReactNode, useRef } from "react";
+import { createContext, type ReactNode, useRef, useState } from "react";
 import { buttonClass } from "@/components/Button";
+
+interface Held {
+  /** null: it is in no dialog. */
+  readonly close: (() => void) | null;
+  readonly hold: (isHeld: boolean) => void;
+  readonly isHeld: boolean;
+}
+
+/** The dialog around: who has sent something from it holds it until that is answered. */
+export const ModalContext = createContext<Held>({ close: null, hold: () => {}, isHeld: false });
 
 interface ModalProps {
   readonly about?: ReactNode;
@@ -11,12 +21,13 @@ interface ModalProps {
   readonly title: string;
 }
 
-/** A dialog: its first field has the focus, which stays inside; Esc and a click beside it close it, and the focus
- * goes back. */
+/** A dialog: its first field has the focus, which stays inside; Esc and a click beside it close it, unless it is
+ * held, and the focus goes back. */
 export function Modal({ about, children, onClose, open, title }: ModalProps) {
   const popup = useRef<HTMLDivElement>(null);
+  const [isHeld, hold] = useState(false);
   return (
-    <Dialog.Root onOpenChange={(next) => !next && onClose()} open={open}>
+    <Dialog.Root onOpenChange={(next) => !next && !isHeld && onClose()} open={open}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-40 bg-black/50" />
         <Dialog.Popup
@@ -26,12 +37,16 @@ export function Modal({ about, children, onClose, open, title }: ModalProps) {
         >
           <div className="mb-3 flex items-start justify-between gap-4">
             <Dialog.Title className="font-semibold text-lg">{title}</Dialog.Title>
-            <Dialog.Close aria-label="Close" className={`${buttonClass("quiet")} -mt-1 -mr-2 px-2`}>
+            <Dialog.Close
+              aria-disabled={isHeld ? true : undefined}
+              aria-label="Close"
+              className={`${buttonClass("quiet")} -mt-1 -mr-2 px-2`}
+            >
               <X aria-hidden className="size-4" />
             </Dialog.Close>
           </div>
           {about && <Dialog.Description className="mb-4 text-dim">{about}</Dialog.Description>}
-          {children}
+          <ModalContext value={{ close: onClose, hold, isHeld }}>{children}</ModalContext>
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>

@@ -30,9 +30,11 @@ export function SubscriptionPage() {
   const found = useQuery(subscriptionQuery(name));
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone ? undefined : found.data;
+  // What is deleted here is gone before this page hears that it was done: the dialog has it as it was.
+  const [deleting, setDeleting] = useState<SubscriptionAnswer | null>(null);
   return (
     <Page
-      actions={shown && <Actions subscription={shown} />}
+      actions={shown && <Actions onDelete={() => setDeleting(shown)} subscription={shown} />}
       back={
         <div className="flex flex-wrap items-center gap-3">
           <Back to="/subscriptions">Back to subscriptions</Back>
@@ -66,6 +68,9 @@ export function SubscriptionPage() {
       {shown && tab === "summary" && <Summary subscription={shown} />}
       {shown && tab === "subscribers" && <Subscribers name={name} />}
       {shown && tab === "settings" && <Settings key={name} subscription={shown} />}
+      {deleting?.name === name && (
+        <DeleteSubscription onClose={() => setDeleting(null)} subscription={shown ?? deleting} />
+      )}
     </Page>
   );
 }
@@ -79,21 +84,21 @@ function State({ subscription }: OfProps) {
   return <Badge tone={tone}>{word}</Badge>;
 }
 
-function Actions({ subscription }: OfProps) {
-  const [open, setOpen] = useState<"delete" | "seek" | null>(null);
+function Actions({ onDelete, subscription }: OfProps & { readonly onDelete: () => void }) {
+  const [isMoving, setMoving] = useState(false);
   const unable = useReasonAgainst("manage");
   const pause = usePauseSubscription(subscription.name);
   const { paused } = subscription;
-  const close = () => setOpen(null);
   return (
     <>
       {pause.error && (
         <span className="text-bad" role="alert">
+          {asApiError(pause.error).isOutcomeUnknown && "It may have been done: look. "}
           {asApiError(pause.error).message}
         </span>
       )}
       <Button
-        onClick={() => pause.mutate(!paused)}
+        onClick={() => pause.start(!paused)}
         title={paused ? "It goes on where it was paused" : "Messages go on being kept for it"}
         unable={unable}
       >
@@ -104,14 +109,13 @@ function Actions({ subscription }: OfProps) {
         )}
         {paused ? "Resume" : "Pause"}
       </Button>
-      <Button onClick={() => setOpen("seek")} unable={unable}>
+      <Button onClick={() => setMoving(true)} unable={unable}>
         <FastForward aria-hidden className="size-4" /> Move…
       </Button>
-      <Button onClick={() => setOpen("delete")} unable={unable}>
+      <Button onClick={onDelete} unable={unable}>
         <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
       </Button>
-      {open === "seek" && <Seek onClose={close} subscription={subscription} />}
-      {open === "delete" && <DeleteSubscription onClose={close} subscription={subscription} />}
+      {isMoving && <Seek onClose={() => setMoving(false)} subscription={subscription} />}
     </>
   );
 }

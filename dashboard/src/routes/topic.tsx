@@ -45,7 +45,9 @@ export function TopicPage() {
   const { tab } = route.useSearch();
   const unread = useReasonAgainstReading();
   const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
-  const [dialog, setDialog] = useState<"delete" | "purge" | null>(null);
+  // What is deleted here is gone before this page hears that it was done: the dialog has the topic as it was.
+  const [deleting, setDeleting] = useState<TopicAnswer | null>(null);
+  const [isPurging, setPurging] = useState(false);
   const unable = useReasonAgainst("manage");
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
   const shown = isGone ? undefined : topic.data;
@@ -55,10 +57,10 @@ export function TopicPage() {
         shown && (
           <>
             <Reason text={unable} />
-            <Button onClick={() => setDialog("purge")} unable={unable}>
+            <Button onClick={() => setPurging(true)} unable={unable}>
               <Eraser aria-hidden className="size-4 text-bad" /> Purge…
             </Button>
-            <Button onClick={() => setDialog("delete")} unable={unable}>
+            <Button onClick={() => setDeleting(shown)} unable={unable}>
               <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
             </Button>
           </>
@@ -79,11 +81,11 @@ export function TopicPage() {
         {shown && tab === "settings" && <Settings key={name} topic={shown} />}
       </Allowed>
       {tab === "connect" && <Examples exists={shown !== undefined} topic={name} />}
-      {shown && (
-        <>
-          <DeleteTopic onClose={() => setDialog(null)} open={dialog === "delete"} topic={shown} />
-          <PurgeTopic name={name} onClose={() => setDialog(null)} open={dialog === "purge"} />
-        </>
+      {deleting?.name === name && (
+        <DeleteTopic onClose={() => setDeleting(null)} topic={shown ?? deleting} />
+      )}
+      {(shown || isPurging) && (
+        <PurgeTopic name={name} onClose={() => setPurging(false)} open={isPurging} />
       )}
     </Page>
   );

@@ -1,9 +1,5 @@
-import {
-  infiniteQueryOptions,
-  queryOptions,
-  useMutation,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions, useQueryClient } from "@tanstack/react-query";
+import { setSession } from "@/api/caller";
 import { request } from "@/api/request";
 import {
   type ChangedKey,
@@ -13,8 +9,9 @@ import {
   KeyList,
   type WhoAmI,
 } from "@/api/schema";
+import { useAct } from "@/services/act";
 import { polledSlowly } from "@/services/polled";
-import { whoamiQuery } from "@/services/server";
+import { isOfPages, whoamiQuery } from "@/services/server";
 import { signIn } from "@/services/session";
 
 const PAGE_COUNT = 100;
@@ -45,50 +42,36 @@ export interface NewKey {
   readonly ttl_s?: number;
 }
 
-// Whose answers have a secret: they are forgotten with who has asked.
-const FORGOTTEN = { gcTime: 0 } as const;
+const TOUCHES = { touches: [["keys"]] } as const;
+// Whose answers have a secret: they are forgotten with who has asked, and are told in any case.
+const SECRET = { ...TOUCHES, gcTime: 0, isKept: true } as const;
 
-export function useCreateKey() {
-  const client = useQueryClient();
-  return useMutation({
-    ...FORGOTTEN,
-    mutationFn: (body: NewKey) => request(KeyCreated, "/api/keys", { body, method: "POST" }),
-    onSuccess: () => client.invalidateQueries({ queryKey: ["keys"] }),
-  });
-}
+export const useCreateKey = () =>
+  useAct((ask, body: NewKey) => ask(KeyCreated, "/api/keys", { body, method: "POST" }), SECRET);
 
 /** Who is signed in with the key goes on with its new secret: the session of the one before has ended. */
 export function useRotateKey(id: string) {
   const client = useQueryClient();
-  return useMutation({
-    ...FORGOTTEN,
-    mutationFn: async (overlap_s: number) => {
-      const body = { overlap_s };
-      const made = await request(KeyCreated, `${at(id)}/rotate`, { body, method: "POST" });
-      const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
-      if (who?.key_id === id && who.session) await signIn(made.key).catch(() => undefined);
-      return made;
-    },
-    onSuccess: () => client.invalidateQueries({ queryKey: ["keys"] }),
-  });
+  const goOn = async (secret: string) => {
+    setSession((await signIn(secret)).id);
+    // What was asked for in between was asked for as of the session before.
+    void client.invalidateQueries({ predicate: isOfPages });
+    void client.invalidateQueries({ queryKey: whoamiQuery().queryKey });
+  };
+  return useAct(async (ask, overlap_s: number) => {
+    const body = { overlap_s };
+    const made = await ask(KeyCreated, `${at(id)}/rotate`, { body, method: "POST" });
+    const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
+    if (who?.key_id === id && who.session) await goOn(made.key).catch(() => undefined);
+    return made;
+  }, SECRET);
 }
 
-export function useChangeKey(id: string) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: (body: ChangedKey) => request(KeyAnswer, at(id), { body, method: "PATCH" }),
-    onSuccess: () => {
-      void client.invalidateQueries({ queryKey: ["keys"] });
-      // What it gives may be what the page has.
-      void client.invalidateQueries({ queryKey: whoamiQuery().queryKey });
-    },
+/** What it gives may be what the page has. */
+export const useChangeKey = (id: string) =>
+  useAct((ask, body: ChangedKey) => ask(KeyAnswer, at(id), { body, method: "PATCH" }), {
+    touches: [["keys"], whoamiQuery().queryKey],
   });
-}
 
-export function useRevokeKey(id: string) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: () => request(KeyAnswer, at(id), { method: "DELETE" }),
-    onSuccess: () => client.invalidateQueries({ queryKey: ["keys"] }),
-  });
-}
+export const useRevokeKey = (id: string) =>
+  useAct((ask) => ask(KeyAnswer, at(id), { method: "DELETE" }), TOUCHES);

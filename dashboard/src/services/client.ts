@@ -8,6 +8,8 @@ const RETRIES_COUNT = 2;
 export function createQueryClient(): QueryClient {
   const client: QueryClient = new QueryClient({
     defaultOptions: {
+      // What the browser takes for offline does not wait: nothing is sent later that nobody wants any more.
+      mutations: { networkMode: "always" },
       queries: {
         // Paused means that nothing is asked.
         refetchOnReconnect: false,

@@ -1,9 +1,4 @@
-import {
-  infiniteQueryOptions,
-  queryOptions,
-  useMutation,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions, useQueryClient } from "@tanstack/react-query";
 import { z } from "zod";
 import { ApiError } from "@/api/errors";
 import { Exact } from "@/api/exact";
@@ -17,6 +12,7 @@ import {
   JobAnswer,
 } from "@/api/schema";
 import { currentPace } from "@/live/pace";
+import { useAct } from "@/services/act";
 import { polledSlowly } from "@/services/polled";
 
 const PAGE_COUNT = 100;
@@ -29,6 +25,9 @@ const LIST_MS = 5_000;
 const JOB_MS = 500;
 
 const GONE: readonly string[] = ["dead_letter_not_found", "job_not_found"];
+
+// What shows them, or counts them.
+const LETTERS = [["deadLetters"], ["subscriptions"]];
 
 type Query = Readonly<Record<string, string | number | boolean>>;
 
@@ -110,10 +109,14 @@ export const jobQuery = (id: string) =>
     retry: false,
   });
 
-export const redriveOne = (id: string) =>
-  request(z.unknown(), `${at(id)}/redrive`, { method: "POST" });
-
-export const discardOne = (id: string) => request(z.undefined(), at(id), { method: "DELETE" });
+export const useOne = (act: Act, id: string) =>
+  useAct(
+    (ask) =>
+      act === "redrive"
+        ? ask(z.unknown(), `${at(id)}/redrive`, { method: "POST" })
+        : ask(z.undefined(), at(id), { method: "DELETE" }),
+    { touches: LETTERS },
+  );
 
 export interface JobLimits {
   readonly max_count: number;
@@ -131,16 +134,20 @@ export const planJob = (act: Act, meant: object, signal?: AbortSignal) =>
   });
 
 /** `until`: when they were counted, so that what has died since then is not among them. */
-export const startJob = (act: Act, meant: object, limits: JobLimits, until: string | null) =>
-  request(JobAnswer, `/api/dlq/${act}`, {
-    body: {
-      ...takenBy(act, meant),
-      // Those that were chosen one by one are these in any case.
-      ...(until !== null && !("ids" in meant) && { to_time: until }),
-      ...limits,
-    },
-    method: "POST",
-  });
+export const useStartJob = (act: Act, meant: object, until: string | null) =>
+  useAct(
+    (ask, limits: JobLimits) =>
+      ask(JobAnswer, `/api/dlq/${act}`, {
+        body: {
+          ...takenBy(act, meant),
+          // Those that were chosen one by one are these in any case.
+          ...(until !== null && !("ids" in meant) && { to_time: until }),
+          ...limits,
+        },
+        method: "POST",
+      }),
+    { touches: [["jobs"], ...LETTERS] },
+  );
 
 /** Those that were redriven are no filter of a redrive: it never takes them. */
 function takenBy(act: Act, meant: object): object {
@@ -148,19 +155,13 @@ function takenBy(act: Act, meant: object): object {
   return act === "discard" && redriven !== undefined ? { ...rest, redriven } : rest;
 }
 
-export function useCancelJob(id: string) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: () => request(JobAnswer, jobAt(id), { method: "DELETE" }),
-    onSettled: () => client.invalidateQueries({ queryKey: ["jobs", id] }),
-  });
-}
+export const useCancelJob = (id: string) =>
+  useAct((ask) => ask(JobAnswer, jobAt(id), { method: "DELETE" }), { touches: [["jobs"]] });
 
 /** After something was redriven or discarded: all that shows it is asked for again. */
 export function useLettersChanged(): () => void {
   const client = useQueryClient();
   return () => {
-    void client.invalidateQueries({ queryKey: ["deadLetters"] });
-    void client.invalidateQueries({ queryKey: ["subscriptions"] });
+    for (const queryKey of LETTERS) void client.invalidateQueries({ queryKey });
   };
 }

@@ -1,6 +1,7 @@
-import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { queryOptions } from "@tanstack/react-query";
 import { request } from "@/api/request";
 import { NodeAnswer, NodeDrain, NodeList, RingAnswer, RouteAnswer } from "@/api/schema";
+import { useAct } from "@/services/act";
 import { polledSlowly } from "@/services/polled";
 
 export const nodesQuery = () =>
@@ -41,16 +42,11 @@ export const subscriptionRouteQuery = (name: string) =>
   });
 
 /** Has a node leave the others, or serve again; answered when the others know it. */
-export function useDrain(id: string) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: (isDraining: boolean) =>
-      request(NodeDrain, `/api/nodes/${encodeURIComponent(id)}/drain`, {
+export const useDrain = (id: string) =>
+  useAct(
+    (ask, isDraining: boolean) =>
+      ask(NodeDrain, `/api/nodes/${encodeURIComponent(id)}/drain`, {
         method: isDraining ? "POST" : "DELETE",
       }),
-    onSettled: () => {
-      void client.invalidateQueries({ queryKey: ["nodes"] });
-      void client.invalidateQueries({ queryKey: ["health"] });
-    },
-  });
-}
+    { touches: [["nodes"], ["health"]] },
+  );

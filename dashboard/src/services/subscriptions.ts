@@ -1,10 +1,4 @@
-import {
-  infiniteQueryOptions,
-  keepPreviousData,
-  queryOptions,
-  useMutation,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { z } from "zod";
 import { request } from "@/api/request";
 import {
@@ -17,6 +11,7 @@ import {
   SubscriptionTopics,
 } from "@/api/schema";
 import { currentPace } from "@/live/pace";
+import { useAct } from "@/services/act";
 import { polled, polledSlowly } from "@/services/polled";
 
 // The most that the server gives at once.
@@ -113,13 +108,7 @@ export const seekPlanQuery = (name: string, start: Start) =>
     retry: false,
   });
 
-function useChange<Variables, Answer>(change: (variables: Variables) => Promise<Answer>) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: change,
-    onSuccess: () => client.invalidateQueries({ queryKey: ["subscriptions"] }),
-  });
-}
+const TOUCHES = { touches: [["subscriptions"]] } as const;
 
 export interface NewSubscription extends Partial<SubscriptionChange> {
   readonly ack: "auto" | "explicit";
@@ -130,24 +119,31 @@ export interface NewSubscription extends Partial<SubscriptionChange> {
 }
 
 export const useCreateSubscription = () =>
-  useChange((body: NewSubscription) =>
-    request(SubscriptionCreated, "/api/subscriptions", { body, method: "POST" }),
+  useAct(
+    (ask, body: NewSubscription) =>
+      ask(SubscriptionCreated, "/api/subscriptions", { body, method: "POST" }),
+    TOUCHES,
   );
 
 export const useChangeSubscription = (name: string) =>
-  useChange((body: Partial<SubscriptionChange>) =>
-    request(SubscriptionAnswer, at(name), { body, method: "PATCH" }),
+  useAct(
+    (ask, body: Partial<SubscriptionChange>) =>
+      ask(SubscriptionAnswer, at(name), { body, method: "PATCH" }),
+    TOUCHES,
   );
 
 export const usePauseSubscription = (name: string) =>
-  useChange((isPaused: boolean) =>
-    request(SubscriptionAnswer, at(name, isPaused ? "/pause" : "/resume"), { method: "POST" }),
+  useAct(
+    (ask, isPaused: boolean) =>
+      ask(SubscriptionAnswer, at(name, isPaused ? "/pause" : "/resume"), { method: "POST" }),
+    TOUCHES,
   );
 
 export const useSeek = (name: string) =>
-  useChange((start: Start) =>
-    request(Moved, at(name, "/seek"), { body: { start }, method: "POST" }),
+  useAct(
+    (ask, start: Start) => ask(Moved, at(name, "/seek"), { body: { start }, method: "POST" }),
+    TOUCHES,
   );
 
 export const useDeleteSubscription = (name: string) =>
-  useChange(() => request(z.undefined(), at(name), { method: "DELETE" }));
+  useAct((ask) => ask(z.undefined(), at(name), { method: "DELETE" }), TOUCHES);

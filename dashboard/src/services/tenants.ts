@@ -1,12 +1,8 @@
-import {
-  infiniteQueryOptions,
-  queryOptions,
-  useMutation,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { z } from "zod";
 import { request } from "@/api/request";
 import { type LimitsChange, TenantAnswer, TenantList } from "@/api/schema";
+import { useAct } from "@/services/act";
 import { polledSlowly } from "@/services/polled";
 
 const PAGE_COUNT = 100;
@@ -44,13 +40,7 @@ export const ownTenantQuery = () =>
     queryKey: ["tenants", "own"],
   });
 
-function useTenantChange<Variables, Answer>(change: (variables: Variables) => Promise<Answer>) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: change,
-    onSuccess: () => client.invalidateQueries({ queryKey: ["tenants"] }),
-  });
-}
+const TOUCHES = { touches: [["tenants"]] } as const;
 
 export interface NewTenant {
   readonly limits: LimitsChange;
@@ -58,23 +48,17 @@ export interface NewTenant {
 }
 
 export const useCreateTenant = () =>
-  useTenantChange((body: NewTenant) =>
-    request(TenantAnswer, "/api/tenants", { body, method: "POST" }),
+  useAct(
+    (ask, body: NewTenant) => ask(TenantAnswer, "/api/tenants", { body, method: "POST" }),
+    TOUCHES,
   );
 
 export const useChangeTenant = (name: string) =>
-  useTenantChange((limits: LimitsChange) =>
-    request(TenantAnswer, at(name), { body: { limits }, method: "PATCH" }),
+  useAct(
+    (ask, limits: LimitsChange) =>
+      ask(TenantAnswer, at(name), { body: { limits }, method: "PATCH" }),
+    TOUCHES,
   );
 
-export function useDeleteTenant(name: string) {
-  const client = useQueryClient();
-  const gone = tenantQuery(name).queryKey;
-  return useMutation({
-    mutationFn: () => request(z.undefined(), at(name), { method: "DELETE" }),
-    onSuccess: () =>
-      client.invalidateQueries({
-        predicate: ({ queryKey }) => queryKey[0] === "tenants" && queryKey[2] !== gone[2],
-      }),
-  });
-}
+export const useDeleteTenant = (name: string) =>
+  useAct((ask) => ask(z.undefined(), at(name), { method: "DELETE" }), TOUCHES);

@@ -1,13 +1,10 @@
-import {
-  infiniteQueryOptions,
-  queryOptions,
-  useMutation,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { useRef } from "react";
 import { z } from "zod";
 import { request } from "@/api/request";
 import { PurgeAnswer, type Retention, TopicAnswer, TopicList } from "@/api/schema";
 import { currentPace } from "@/live/pace";
+import { type Ask, useAct } from "@/services/act";
 import { polled } from "@/services/polled";
 
 export const PAGE_COUNT = 100;
@@ -75,20 +72,23 @@ export interface NewTopic {
   readonly retention: Partial<Retention>;
 }
 
-function useTopicChange<Variables, Answer>(change: (variables: Variables) => Promise<Answer>) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: change,
-    onSuccess: () => client.invalidateQueries({ queryKey: ["topics"] }),
-  });
-}
+const TOUCHES = { touches: [["topics"]] } as const;
 
 export const useCreateTopic = () =>
-  useTopicChange((body: NewTopic) => request(TopicAnswer, "/api/topics", { body, method: "POST" }));
+  useAct(
+    (ask, body: NewTopic) => ask(TopicAnswer, "/api/topics", { body, method: "POST" }),
+    TOUCHES,
+  );
+
+/** As it is now, before it is changed. */
+export const useLookAtTopic = (name: string) =>
+  useAct((ask) => ask(TopicAnswer, at(name)), { touches: [] });
 
 export const useChangeTopic = (name: string) =>
-  useTopicChange((retention: Partial<Retention>) =>
-    request(TopicAnswer, at(name), { body: { retention }, method: "PATCH" }),
+  useAct(
+    (ask, retention: Partial<Retention>) =>
+      ask(TopicAnswer, at(name), { body: { retention }, method: "PATCH" }),
+    TOUCHES,
   );
 
 /** How many messages a purge would remove. */
@@ -105,28 +105,30 @@ export const purgeCountQuery = (name: string) =>
     refetchOnMount: "always",
   });
 
-/** Removes all that is stored, request by request; returns how many there were. `onProgress`: so far. */
-export const usePurgeTopic = (name: string, onProgress: (count: number) => void) => {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: async () => {
-      let count = 0;
-      for (let cursor: string | null = ""; cursor !== null; ) {
-        const body = cursor === "" ? {} : { cursor };
-        const asked = { body, method: "POST" } as const;
-        const answer: PurgeAnswer = await request(PurgeAnswer, `${at(name)}/purge`, asked);
-        count += answer.purged_count;
-        onProgress(count);
-        cursor = answer.next;
-      }
-      return count;
-    },
-    onSettled: async () => {
-      await client.invalidateQueries({ queryKey: ["topics", "one"] });
-      await client.invalidateQueries({ queryKey: ["messages"] });
-    },
-  });
-};
+/** Removes all that is stored, request by request, until it is stopped; returns how many there were, and whether there
+ * may be more. `onProgress`: so far. */
+export function usePurgeTopic(name: string, onProgress: (count: number) => void) {
+  const isStopped = useRef(false);
+  const purge = async (ask: Ask) => {
+    isStopped.current = false;
+    let count = 0;
+    let cursor: string | null = "";
+    while (cursor !== null && !isStopped.current) {
+      const body = cursor === "" ? {} : { cursor };
+      const asked = { body, method: "POST" } as const;
+      const answer: PurgeAnswer = await ask(PurgeAnswer, `${at(name)}/purge`, asked);
+      count += answer.purged_count;
+      onProgress(count);
+      cursor = answer.next;
+    }
+    return { count, hasMore: cursor !== null };
+  };
+  const stop = () => {
+    isStopped.current = true;
+  };
+  const touches = [["topics", "one"], ["topics", "purge"], ["messages"]];
+  return { ...useAct<void, Awaited<ReturnType<typeof purge>>>(purge, { touches }), stop };
+}
 
 export const useDeleteTopic = (name: string) =>
-  useTopicChange(() => request(z.undefined(), at(name), { method: "DELETE" }));
+  useAct((ask) => ask(z.undefined(), at(name), { method: "DELETE" }), TOUCHES);

@@ -5,7 +5,7 @@ import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import {
   ENDS,
   grantsOf,
@@ -35,7 +35,7 @@ export function CreateKey({ onClose, open }: CreateKeyProps) {
         // What is not saved yet is closed by its button alone.
         if (made === null) onClose();
       }}
-      open={open}
+      open={open || made !== null}
       title={made ? `The key ${made.name}` : "Create an API key"}
     >
       {made ? (
@@ -64,10 +64,10 @@ function Form({ onCancel, onMade }: FormProps) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (nameProblem || problem || create.isPending) return;
+    if (nameProblem || problem) return;
     const ttl_s = ENDS[end]?.ttl_s ?? null;
     const body = { name: name.trim(), scopes: grantsOf(choices), ...(ttl_s !== null && { ttl_s }) };
-    create.mutate(body, { onSuccess: onMade });
+    create.start(body, onMade);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
@@ -97,9 +97,13 @@ function Form({ onCancel, onMade }: FormProps) {
           </option>
         ))}
       </Choice>
-      {create.error && <Failure error={create.error} what="The key was not created" />}
+      <Outcome
+        act={create}
+        may="The key may have been created: revoke it then, for nobody has it"
+        not="The key was not created"
+      />
       <div className="flex justify-end gap-2">
-        <Button onClick={onCancel}>Cancel</Button>
+        <Leave onClick={onCancel}>Cancel</Leave>
         <Button look="primary" type="submit">
           {create.isPending ? "Creating…" : "Create key"}
         </Button>

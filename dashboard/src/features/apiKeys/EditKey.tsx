@@ -5,7 +5,7 @@ import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
 import { exactly } from "@/components/format";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { KEY_LIMITS, keyChange, keyFieldsOf, keyProblems } from "@/features/apiKeys/editing";
 import { ENDS, NAME_MAX_CHARS } from "@/features/apiKeys/model";
 import { ScopeFields } from "@/features/apiKeys/ScopeFields";
@@ -31,8 +31,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
   const unable = reasonAgainst(Object.values(problems), body);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (unable !== null || change.isPending) return;
-    change.mutate(body, { onSuccess: onDone });
+    if (unable === null) change.start(body, onDone);
   };
   const { choices } = fields;
   return (
@@ -84,9 +83,9 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
         onChange={(limits) => setFields({ ...fields, limits })}
         only={KEY_LIMITS}
       />
-      {change.error && <Failure error={change.error} what="The key was not changed" />}
+      <Outcome act={change} may="The key may have been changed" not="The key was not changed" />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onDone}>Back</Button>
+        <Leave onClick={onDone}>Back</Leave>
         <Button look="primary" type="submit" unable={unable}>
           {change.isPending ? "Saving…" : `Save key ${before.name}`}
         </Button>

@@ -43,7 +43,9 @@ export function KeyDetail({ id, onClose }: KeyDetailProps) {
   return (
     <Modal onClose={close} open title={key.data?.name ?? id}>
       {key.isPending && <Loading rows={3} what="the key" />}
-      {key.error && <Failure error={key.error} onRetry={key.refetch} what="The key is not shown" />}
+      {key.error && !made && (
+        <Failure error={key.error} onRetry={key.refetch} what="The key is not shown" />
+      )}
       {made && <Secret onDone={done} text={made.key} />}
       {key.data && !made && step === "look" && <Look keyAnswer={key.data} onStep={setStep} />}
       {key.data && !made && step === "edit" && <EditKey keyAnswer={key.data} onDone={look} />}

@@ -4,7 +4,7 @@ import type { KeyAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { exactly } from "@/components/format";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { consequences } from "@/features/apiKeys/model";
 import { isOwnKey } from "@/features/signin/model";
 import { useRevokeKey } from "@/services/apiKeys";
@@ -22,7 +22,7 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
   const isSame = typed === keyAnswer.name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isSame && !revoke.isPending) revoke.mutate(undefined, { onSuccess: onDone });
+    if (isSame) revoke.start(undefined, onDone);
   };
   const { id, last_used_at, name } = keyAnswer;
   return (
@@ -44,9 +44,9 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
         spellCheck={false}
         value={typed}
       />
-      {revoke.error && <Failure error={revoke.error} what="The key was not revoked" />}
+      <Outcome act={revoke} may="The key may have been revoked" not="The key was not revoked" />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onDone}>Keep it</Button>
+        <Leave onClick={onDone}>Keep it</Leave>
         <Button
           look="danger"
           type="submit"

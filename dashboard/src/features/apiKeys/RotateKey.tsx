@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import type { KeyAnswer, KeyCreated } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { OVERLAPS } from "@/features/apiKeys/model";
 import { isOwnKey } from "@/features/signin/model";
 import { useRotateKey } from "@/services/apiKeys";
@@ -21,8 +21,7 @@ export function RotateKey({ keyAnswer, onCancel, onMade }: RotateKeyProps) {
   const rotate = useRotateKey(keyAnswer.id);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (rotate.isPending) return;
-    rotate.mutate(OVERLAPS[overlap]?.overlap_s ?? 0, { onSuccess: onMade });
+    rotate.start(OVERLAPS[overlap]?.overlap_s ?? 0, onMade);
   };
   return (
     <form className="space-y-4" onSubmit={submit}>
@@ -48,9 +47,13 @@ export function RotateKey({ keyAnswer, onCancel, onMade }: RotateKeyProps) {
           </option>
         ))}
       </Choice>
-      {rotate.error && <Failure error={rotate.error} what="The key was not rotated" />}
+      <Outcome
+        act={rotate}
+        may="The key may have been rotated: rotate it again then, for nobody has the new secret"
+        not="The key was not rotated"
+      />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onCancel}>Back</Button>
+        <Leave onClick={onCancel}>Back</Leave>
         <Button look="primary" type="submit">
           {rotate.isPending ? "Rotating…" : `Rotate key ${keyAnswer.name}`}
         </Button>

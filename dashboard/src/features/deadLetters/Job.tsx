@@ -4,6 +4,7 @@ import type { JobAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { count, rate } from "@/components/format";
+import { Outcome } from "@/components/Outcome";
 import { Progress } from "@/components/Progress";
 import type { Tone } from "@/components/stateColours";
 import { Failure, Loading, Stale } from "@/components/states";
@@ -50,7 +51,7 @@ export function Job({ id, onClose, unable }: JobProps) {
         <div className="ml-auto flex gap-2">
           {isRunning && job.error && <Stale error={job.error} />}
           {isRunning && (
-            <Button onClick={() => cancel.mutate()} unable={unable}>
+            <Button onClick={() => cancel.start(undefined)} unable={unable}>
               {cancel.isPending ? "Cancelling…" : "Cancel the job"}
             </Button>
           )}
@@ -66,8 +67,13 @@ export function Job({ id, onClose, unable }: JobProps) {
         />
       )}
       {job.data && (hasGone ? <Lost job={job.data} /> : <Shown job={job.data} />)}
-      {isRunning && cancel.error && (
-        <Failure error={cancel.error} what="The job was not cancelled" />
+      {isRunning && (
+        <Outcome
+          act={cancel}
+          may="The job may have been cancelled"
+          not="The job was not cancelled"
+          onLook={() => void job.refetch()}
+        />
       )}
     </section>
   );

@@ -1,14 +1,15 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { JobAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { duration } from "@/components/format";
 import { Modal } from "@/components/Modal";
+import { Leave, Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
 import { ACTS, type Act, consequences } from "@/features/deadLetters/acts";
 import { letters, type Meant, wholeWithin, within } from "@/features/deadLetters/model";
-import { type JobLimits, planJob, startJob } from "@/services/deadLetters";
+import { planJob, useStartJob } from "@/services/deadLetters";
 
 interface JobDialogProps {
   readonly act: Act;
@@ -63,21 +64,18 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
   const { ratePerS, verb } = ACTS[act];
   const [rateText, setRateText] = useState(ratePerS);
   const [mostText, setMostText] = useState(String(MAX_COUNT));
-  const start = useMutation({
-    mutationFn: (limits: JobLimits) => startJob(act, meant, limits, plan.started_at),
-    onSuccess: (job) => {
-      if (job.id) onJob(job.id);
-      onClose();
-    },
-  });
+  const job = useStartJob(act, meant, plan.started_at);
   const rate = within(rateText, RATE_MIN_PER_S, RATE_MAX_PER_S);
   const most = wholeWithin(mostText, MAX_COUNT);
   const matched = plan.matched_count;
   const amount = Math.min(matched, most ?? matched);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (rate === null || most === null || start.isPending) return;
-    start.mutate({ max_count: most, rate_per_s: rate });
+    if (rate === null || most === null) return;
+    job.start({ max_count: most, rate_per_s: rate }, ({ id }) => {
+      if (id) onJob(id);
+      onClose();
+    });
   };
   const about = rate ? `: in about ${duration(Math.max(1, amount / rate))}` : "";
   const fate = act === "redrive" ? "delivered again" : "deleted for good";
@@ -112,15 +110,15 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
           value={mostText}
         />
       </div>
-      {start.error && <Failure error={start.error} what="The job was not started" />}
+      <Outcome act={job} may="The job may have been started" not="The job was not started" />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
+        <Leave onClick={onClose}>Cancel</Leave>
         <Button
           look={act === "discard" ? "danger" : "primary"}
           type="submit"
           unable={rate === null || most === null ? "Mend what is typed first" : null}
         >
-          {start.isPending ? "Starting…" : `${verb} ${letters(amount)}`}
+          {job.isPending ? "Starting…" : `${verb} ${letters(amount)}`}
         </Button>
       </div>
     </form>

@@ -1,10 +1,9 @@
-import { useMutation } from "@tanstack/react-query";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { ACTS, type Act, consequences } from "@/features/deadLetters/acts";
 import { letters } from "@/features/deadLetters/model";
-import { discardOne, redriveOne, useLettersChanged } from "@/services/deadLetters";
+import { useOne } from "@/services/deadLetters";
 
 interface OneDialogProps {
   readonly act: Act;
@@ -16,11 +15,7 @@ interface OneDialogProps {
 
 /** Redrives or discards one, and says what came of it. */
 export function OneDialog({ act, id, onClose, onDone, where }: OneDialogProps) {
-  const changed = useLettersChanged();
-  const one = useMutation({
-    mutationFn: () => (act === "redrive" ? redriveOne(id) : discardOne(id)),
-    onSettled: changed,
-  });
+  const one = useOne(act, id);
   const { did, doing, verb } = ACTS[act];
   const close = () => {
     if (one.isSuccess) onDone();
@@ -41,14 +36,17 @@ export function OneDialog({ act, id, onClose, onDone, where }: OneDialogProps) {
             ))}
           </ul>
         )}
-        {one.error && <Failure error={one.error} what="It was not done" />}
+        <Outcome
+          act={one}
+          may={`It may have been ${did.toLowerCase()}`}
+          not={`It was not ${did.toLowerCase()}`}
+        />
         <div className="flex flex-wrap justify-end gap-2">
-          <Button onClick={close}>{one.isSuccess ? "Close" : "Cancel"}</Button>
+          <Leave onClick={close}>{one.isSuccess ? "Close" : "Cancel"}</Leave>
           {!one.isSuccess && (
             <Button
               look={act === "discard" ? "danger" : "primary"}
-              onClick={() => one.mutate()}
-              unable={one.isPending ? "It is under way" : null}
+              onClick={() => one.start(undefined)}
             >
               {one.isPending ? `${doing}…` : `${verb} ${letters(1)}`}
             </Button>

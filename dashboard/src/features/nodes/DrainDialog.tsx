@@ -3,7 +3,7 @@ import type { NodeAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { isThere, progressText } from "@/features/nodes/draining";
 import { followedNodeQuery, useDrain } from "@/services/nodes";
 
@@ -23,13 +23,13 @@ export function DrainDialog({ node, onClose }: DrainDialogProps) {
       <div className="space-y-4">
         {!drain.data && (isDraining ? <Leaving node={node} /> : <Returning />)}
         {drain.data && <Progress first={drain.data} id={node.id} isDraining={isDraining} />}
-        {drain.error && <Failure error={drain.error} what="It was not done" />}
+        <Outcome act={drain} may="It may have been done" not="It was not done" />
         <div className="flex flex-wrap justify-end gap-2">
-          <Button onClick={onClose}>{drain.data ? "Close" : "Cancel"}</Button>
+          <Leave onClick={onClose}>{drain.data ? "Close" : "Cancel"}</Leave>
           {!drain.data && (
             <Button
               look={isDraining ? "danger" : "primary"}
-              onClick={() => !drain.isPending && drain.mutate(isDraining)}
+              onClick={() => drain.start(isDraining)}
             >
               {label(node, isDraining, drain.isPending)}
             </Button>

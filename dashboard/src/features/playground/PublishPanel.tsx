@@ -202,7 +202,7 @@ function CreateIt({ topic }: { readonly topic: string }) {
   if (isThere) return <p className="text-ok">It is there now: publish again.</p>;
   return (
     <>
-      <Button onClick={() => create.mutate({ name: topic, retention: {} })} unable={unable}>
+      <Button onClick={() => create.start({ name: topic, retention: {} })} unable={unable}>
         Create topic {topic}
       </Button>
       {create.error && <p className="text-bad">{create.error.message}</p>}

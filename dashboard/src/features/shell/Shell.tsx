@@ -1,6 +1,6 @@
-import { Outlet, useNavigate } from "@tanstack/react-router";
+import { Outlet, rootRouteId, useNavigate, useSearch } from "@tanstack/react-router";
 import { Cable } from "lucide-react";
-import { Suspense, useState } from "react";
+import { Fragment, Suspense, useState } from "react";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
@@ -21,6 +21,7 @@ export type Sheet = "connect" | "keys" | "navigation" | "palette";
 export function Shell() {
   const [sheet, setSheet] = useState<Sheet | null>(null);
   const navigate = useNavigate();
+  const { tenant } = useSearch({ from: rootRouteId });
   const close = () => setSheet(null);
   useKeys((act) => perform(act, setSheet, (to) => void navigate({ to })));
   return (
@@ -48,7 +49,10 @@ export function Shell() {
         <main className="min-w-0 flex-1 outline-none" id="main" tabIndex={-1}>
           <Gate>
             <Suspense fallback={<Loading what="the page" />}>
-              <Outlet />
+              {/* What was typed, chosen and opened for one tenant is not for the next. */}
+              <Fragment key={tenant ?? ""}>
+                <Outlet />
+              </Fragment>
             </Suspense>
           </Gate>
         </main>

@@ -4,7 +4,7 @@ import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import {
   nameProblem,
   patternProblem,
@@ -47,8 +47,8 @@ function Form({ onClose }: CreateSubscriptionProps) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (problems.name || problems.topic || problem || create.isPending) return;
-    create.mutate(
+    if (problems.name || problems.topic || problem) return;
+    create.start(
       {
         ack: auto ? "auto" : "explicit",
         name,
@@ -56,15 +56,13 @@ function Form({ onClose }: CreateSubscriptionProps) {
         start: start as Start,
         topic,
       },
-      {
-        onSuccess: () => {
-          onClose();
-          void navigate({ params: { name }, to: "/subscriptions/$name" });
-        },
+      () => {
+        onClose();
+        void navigate({ params: { name }, to: "/subscriptions/$name" });
       },
     );
   };
-  const exists = create.error && asApiError(create.error).code === "subscription_exists";
+  const exists = create.error !== null && asApiError(create.error).code === "subscription_exists";
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
       <Field
@@ -106,11 +104,14 @@ function Form({ onClose }: CreateSubscriptionProps) {
         label="Settled when it is written, without an ack"
         onChange={setAuto}
       />
-      {create.error && !exists && (
-        <Failure error={create.error} what="The subscription was not created" />
-      )}
+      <Outcome
+        act={create}
+        isSaid={exists}
+        may="The subscription may have been created"
+        not="The subscription was not created"
+      />
       <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
+        <Leave onClick={onClose}>Cancel</Leave>
         <Button look="primary" type="submit">
           {create.isPending ? "Creating…" : "Create subscription"}
         </Button>

@@ -5,7 +5,7 @@ import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { useDeleteSubscription } from "@/services/subscriptions";
 
 interface DeleteSubscriptionProps {
@@ -21,12 +21,10 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
   const isSame = typed === name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!isSame || remove.isPending) return;
-    remove.mutate(undefined, {
-      onSuccess: () => {
-        onClose();
-        void navigate({ search: { q: "" }, to: "/subscriptions" });
-      },
+    if (!isSame) return;
+    remove.start(undefined, () => {
+      onClose();
+      void navigate({ search: { q: "" }, to: "/subscriptions" });
     });
   };
   return (
@@ -50,9 +48,9 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
           spellCheck={false}
           value={typed}
         />
-        {remove.error && <Failure error={remove.error} what="It was not deleted" />}
+        <Outcome act={remove} may="It may have been deleted" not="It was not deleted" />
         <div className="flex flex-wrap justify-end gap-2">
-          <Button onClick={onClose}>Keep it</Button>
+          <Leave onClick={onClose}>Keep it</Leave>
           <Button
             look="danger"
             type="submit"

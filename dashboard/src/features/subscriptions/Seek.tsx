@@ -6,6 +6,7 @@ import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
+import { Leave, Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
 import {
   AGAIN_TYPED_COUNT,
@@ -167,7 +168,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
   const isReady = !wantsName || typed === name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isReady && !seek.isPending) seek.mutate(start, { onSuccess: onDone });
+    if (isReady) seek.start(start, onDone);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
@@ -180,9 +181,9 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
           value={typed}
         />
       )}
-      {seek.error && <Failure error={seek.error} what="It may not have moved" />}
+      <Outcome act={seek} may="It may have moved" not="It was not moved" />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onClose}>Leave it</Button>
+        <Leave onClick={onClose}>Leave it</Leave>
         <Button
           look="danger"
           type="submit"

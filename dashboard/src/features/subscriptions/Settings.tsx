@@ -2,7 +2,7 @@ import { type FormEvent, useState } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { Failure } from "@/components/states";
+import { Outcome } from "@/components/Outcome";
 import {
   changes,
   parseSetting,
@@ -22,7 +22,7 @@ export function Settings({ subscription }: { readonly subscription: Subscription
   const nothing = wanted !== null && Object.keys(wanted).length === 0;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (wanted && !nothing && !unable) change.mutate(wanted, { onSuccess: () => setTexts(null) });
+    if (wanted && !nothing && !unable) change.start(wanted, () => setTexts(null));
   };
   return (
     <form className="max-w-md space-y-4" noValidate onSubmit={submit}>
@@ -44,7 +44,12 @@ export function Settings({ subscription }: { readonly subscription: Subscription
           />
         );
       })}
-      {change.error && <Failure error={change.error} what="Nothing was changed" />}
+      <Outcome
+        act={change}
+        may="It may have been changed"
+        not="Nothing was changed"
+        onLook={() => setTexts(null)}
+      />
       <div className="flex items-center gap-3">
         <Button
           look="primary"

@@ -3,7 +3,7 @@ import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { LimitFields } from "@/features/tenants/LimitFields";
 import { fieldsOf, limitsChange, tenantNameProblem } from "@/features/tenants/model";
 import { useCreateTenant } from "@/services/tenants";
@@ -36,8 +36,8 @@ function Form({ onDone }: { readonly onDone: () => void }) {
     event.preventDefault();
     setTried(true);
     const limits = limitsChange(fields, {});
-    if (problem || !limits || create.isPending) return;
-    create.mutate({ limits, name }, { onSuccess: onDone });
+    if (problem || !limits) return;
+    create.start({ limits, name }, onDone);
   };
   const refused = create.error ? asApiError(create.error) : null;
   const isTaken = refused?.code === "tenant_exists";
@@ -55,9 +55,14 @@ function Form({ onDone }: { readonly onDone: () => void }) {
         value={name}
       />
       <LimitFields fields={fields} onChange={setFields} />
-      {refused && !isTaken && <Failure error={refused} what="The tenant was not created" />}
+      <Outcome
+        act={create}
+        isSaid={isTaken}
+        may="The tenant may have been created"
+        not="The tenant was not created"
+      />
       <div className="flex justify-end gap-2">
-        <Button onClick={onDone}>Cancel</Button>
+        <Leave onClick={onDone}>Cancel</Leave>
         <Button look="primary" type="submit">
           {create.isPending ? "Creating…" : "Create tenant"}
         </Button>

@@ -6,6 +6,7 @@ import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { counted, exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
+import { Leave, Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
 import { Bars } from "@/features/tenants/Bars";
 import { LimitFields } from "@/features/tenants/LimitFields";
@@ -100,7 +101,7 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
   const total = limits === null ? 0 : Object.keys(limits).length;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (limits && total > 0 && !change.isPending) change.mutate(limits, { onSuccess: onDone });
+    if (limits && total > 0) change.start(limits, onDone);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
@@ -108,11 +109,15 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
         They count at once. What there is already of more than a limit stays; nothing is added.
       </p>
       <LimitFields fields={fields} onChange={setFields} />
-      {change.error && <Failure error={change.error} what="The limits were not changed" />}
+      <Outcome
+        act={change}
+        may="The limits may have been changed"
+        not="The limits were not changed"
+      />
       <div className="flex justify-end gap-2">
-        <Button onClick={onDone}>Back</Button>
+        <Leave onClick={onDone}>Back</Leave>
         <Button look="primary" type="submit" unable={total > 0 ? null : "Nothing is changed yet"}>
-          {total > 1 ? `Change ${total} limits` : "Change the limit"}
+          {change.isPending ? "Saving…" : total > 1 ? `Change ${total} limits` : "Change the limit"}
         </Button>
       </div>
     </form>
@@ -126,7 +131,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
   const isSame = typed === tenant.name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isSame && !remove.isPending) remove.mutate(undefined, { onSuccess: onDone });
+    if (isSame) remove.start(undefined, onDone);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
@@ -145,15 +150,19 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
         spellCheck={false}
         value={typed}
       />
-      {remove.error && <Failure error={remove.error} what="The tenant was not deleted" />}
+      <Outcome
+        act={remove}
+        may="The tenant may have been deleted"
+        not="The tenant was not deleted"
+      />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onBack}>Keep it</Button>
+        <Leave onClick={onBack}>Keep it</Leave>
         <Button
           look="danger"
           type="submit"
           unable={isSame ? null : "Type the name of the tenant first"}
         >
-          {`Delete tenant and ${counted(keys, "key")}`}
+          {remove.isPending ? "Deleting…" : `Delete tenant and ${counted(keys, "key")}`}
         </Button>
       </div>
     </form>

@@ -6,7 +6,7 @@ import type { Retention } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { kept, nameProblem, textsOf } from "@/features/topics/model";
 import { bounds, changed, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
 import { retentionDefaultsQuery, useCreateTopic } from "@/services/topics";
@@ -46,17 +46,12 @@ function Form({ onDone }: { readonly onDone: () => void }) {
     event.preventDefault();
     setTried(true);
     const wanted = bounds(texts);
-    if (problem || (own && !wanted) || create.isPending) return;
+    if (problem || (own && !wanted)) return;
     const retention = own && wanted ? changed(wanted, texts, before) : {};
-    create.mutate(
-      { name, retention },
-      {
-        onSuccess: () => {
-          onDone();
-          void navigate({ params: { name }, to: "/topics/$name" });
-        },
-      },
-    );
+    create.start({ name, retention }, () => {
+      onDone();
+      void navigate({ params: { name }, to: "/topics/$name" });
+    });
   };
   const refused = create.error ? asApiError(create.error) : null;
   const ofName = refused?.code === "topic_exists" || refused?.code === "invalid_topic";
@@ -92,9 +87,14 @@ function Form({ onDone }: { readonly onDone: () => void }) {
       ) : (
         defaults && <p className="pl-6 text-dim">{keptByDefault(defaults)}</p>
       )}
-      {refused && !ofName && <Failure error={refused} what="The topic was not created" />}
+      <Outcome
+        act={create}
+        isSaid={ofName}
+        may="The topic may have been created"
+        not="The topic was not created"
+      />
       <div className="flex justify-end gap-2">
-        <Button onClick={onDone}>Cancel</Button>
+        <Leave onClick={onDone}>Cancel</Leave>
         <Button look="primary" type="submit">
           {create.isPending ? "Creating…" : "Create topic"}
         </Button>

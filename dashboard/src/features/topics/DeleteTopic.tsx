@@ -5,25 +5,24 @@ import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count } from "@/components/format";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { storedCount } from "@/features/topics/model";
 import { useDeleteTopic } from "@/services/topics";
 
 interface DeleteTopicProps {
   readonly onClose: () => void;
-  readonly open: boolean;
   readonly topic: TopicAnswer;
 }
 
-export function DeleteTopic({ onClose, open, topic }: DeleteTopicProps) {
+export function DeleteTopic({ onClose, topic }: DeleteTopicProps) {
   return (
-    <Modal onClose={onClose} open={open} title={`Delete ${topic.name}?`}>
+    <Modal onClose={onClose} open title={`Delete ${topic.name}?`}>
       <Form onClose={onClose} topic={topic} />
     </Modal>
   );
 }
 
-function Form({ onClose, topic }: Omit<DeleteTopicProps, "open">) {
+function Form({ onClose, topic }: DeleteTopicProps) {
   const [typed, setTyped] = useState("");
   const navigate = useNavigate();
   const remove = useDeleteTopic(topic.name);
@@ -31,12 +30,10 @@ function Form({ onClose, topic }: Omit<DeleteTopicProps, "open">) {
   const isSame = typed === topic.name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!isSame || remove.isPending) return;
-    remove.mutate(undefined, {
-      onSuccess: () => {
-        onClose();
-        void navigate({ search: { q: "" }, to: "/topics" });
-      },
+    if (!isSame) return;
+    remove.start(undefined, () => {
+      onClose();
+      void navigate({ search: { q: "" }, to: "/topics" });
     });
   };
   return (
@@ -59,9 +56,9 @@ function Form({ onClose, topic }: Omit<DeleteTopicProps, "open">) {
         spellCheck={false}
         value={typed}
       />
-      {remove.error && <Failure error={remove.error} what="The topic was not deleted" />}
+      <Outcome act={remove} may="The topic may have been deleted" not="The topic was not deleted" />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onClose}>Keep it</Button>
+        <Leave onClick={onClose}>Keep it</Leave>
         <Button
           look="danger"
           type="submit"

@@ -4,6 +4,7 @@ import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count } from "@/components/format";
 import { Modal } from "@/components/Modal";
+import { Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
 import { purgeCountQuery, usePurgeTopic } from "@/services/topics";
 
@@ -28,9 +29,9 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
   const purge = usePurgeTopic(name, setDone);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (typed === name && !purge.isPending && !purge.isSuccess) purge.mutate();
+    if (typed === name && !purge.isSuccess) purge.start();
   };
-  if (purge.isSuccess) return <Done count={purge.data} onClose={onClose} />;
+  if (purge.data) return <Done {...purge.data} onClose={onClose} />;
   if (matched.isPending) return <Loading rows={2} what="how many messages there are" />;
   if (matched.isError) {
     return <Failure error={matched.error} onRetry={matched.refetch} what="It cannot be purged" />;
@@ -54,11 +55,13 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
         spellCheck={false}
         value={typed}
       />
-      {purge.error && (
-        <Failure error={purge.error} what={`It has ended after ${count(done)} messages`} />
-      )}
+      <Outcome
+        act={purge}
+        may={`It has ended after ${count(done)} messages, and more may be gone`}
+        not={`It has ended after ${count(done)} messages`}
+      />
       <div className="flex flex-wrap justify-end gap-2">
-        <Button onClick={onClose}>Keep them</Button>
+        <Keep onClose={onClose} purge={purge} />
         <Button
           look="danger"
           type="submit"
@@ -71,16 +74,38 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
   );
 }
 
-function Done({
-  count: purged,
-  onClose,
-}: {
-  readonly count: number;
+interface KeepProps {
   readonly onClose: () => void;
-}) {
+  readonly purge: ReturnType<typeof usePurgeTopic>;
+}
+
+/** Before it begins nothing is lost; later what no request has come to yet stays. */
+function Keep({ onClose, purge }: KeepProps) {
+  const [isStopping, setStopping] = useState(false);
+  if (!purge.isPending) return <Button onClick={onClose}>Keep them</Button>;
+  const stop = () => {
+    setStopping(true);
+    purge.stop();
+  };
+  return (
+    <Button onClick={stop} unable={isStopping ? "It stops when its request is answered" : null}>
+      {isStopping ? "Stopping…" : "Stop, and keep the rest"}
+    </Button>
+  );
+}
+
+interface DoneProps {
+  readonly count: number;
+  readonly hasMore: boolean;
+  readonly onClose: () => void;
+}
+
+function Done({ count: purged, hasMore, onClose }: DoneProps) {
   return (
     <div className="space-y-4">
-      <p role="status">{count(purged)} messages are gone.</p>
+      <p role="status">
+        {count(purged)} messages are gone. {hasMore && "It was stopped: the rest is kept."}
+      </p>
       <div className="flex justify-end">
         <Button onClick={onClose}>Close</Button>
       </div>

@@ -1,43 +1,41 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
+import { Outcome } from "@/components/Outcome";
 import { Failure } from "@/components/states";
 import { textsOf } from "@/features/topics/model";
 import { bounds, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
 import { ShrinkTopic } from "@/features/topics/ShrinkTopic";
 import { type Loss, lossOf } from "@/features/topics/shrinking";
 import { useReasonAgainst } from "@/services/server";
-import { topicQuery, useChangeTopic } from "@/services/topics";
+import { useChangeTopic, useLookAtTopic } from "@/services/topics";
 
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const [texts, setTexts] = useState<Texts | null>(null);
   const change = useChangeTopic(topic.name);
+  const look = useLookAtTopic(topic.name);
   const unable = useReasonAgainst("manage");
   const [asked, setAsked] = useState<Loss | null>(null);
-  const client = useQueryClient();
   const shown = texts ?? textsOf(topic.retention);
   const wanted = bounds(shown);
+  const forget = () => {
+    setTexts(null);
+    setAsked(null);
+  };
   const save = () => {
     if (!wanted) return;
-    change.mutate(wanted, {
-      onSuccess: () => {
-        setTexts(null);
-        setAsked(null);
-      },
-    });
+    change.start(wanted, forget);
   };
-  const submit = async (event: FormEvent) => {
+  const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!wanted || !texts || unable || change.isPending) return;
-    // What is shown may be older than what has come since.
-    const now = await client
-      .fetchQuery({ ...topicQuery(topic.name), staleTime: 0 })
-      .catch(() => topic);
-    const loss = lossOf(now, wanted);
+    if (!wanted || !texts || unable || change.isOut()) return;
     change.reset();
-    if (loss) setAsked(loss);
-    else save();
+    // What is shown may be older than what has come since.
+    look.start(undefined, (now) => {
+      const loss = lossOf(now, wanted);
+      if (loss) setAsked(loss);
+      else save();
+    });
   };
   return (
     <>
@@ -46,14 +44,21 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
           What is over a bound is removed within seconds, the oldest first.
         </p>
         <RetentionFields onChange={setTexts} texts={shown} />
-        {change.error && !asked && <Failure error={change.error} what="Nothing was changed" />}
+        {look.error && <Failure error={look.error} what="Nothing was changed" />}
+        <Outcome
+          act={change}
+          isSaid={asked !== null}
+          may="It may have been changed"
+          not="Nothing was changed"
+          onLook={forget}
+        />
         <div className="flex items-center gap-3">
           <Button
             look="primary"
             type="submit"
             unable={unable ?? (texts ? null : "Nothing was changed yet")}
           >
-            {change.isPending ? "Saving…" : "Save settings"}
+            {look.isPending || change.isPending ? "Saving…" : "Save settings"}
           </Button>
           {texts && <Button onClick={() => setTexts(null)}>Undo</Button>}
           <span aria-live="polite" className="text-ok">
@@ -63,11 +68,11 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
       </form>
       {asked && (
         <ShrinkTopic
-          error={change.error}
-          isPending={change.isPending}
+          change={change}
           loss={asked}
           name={topic.name}
           onClose={() => setAsked(null)}
+          onLook={forget}
           onSave={save}
         />
       )}

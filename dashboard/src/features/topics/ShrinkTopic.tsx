@@ -1,23 +1,25 @@
 import type { FormEvent } from "react";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
-import { Failure } from "@/components/states";
+import { Leave, Outcome } from "@/components/Outcome";
 import { type Loss, removal } from "@/features/topics/shrinking";
+import type { useChangeTopic } from "@/services/topics";
 
 interface ShrinkTopicProps {
-  readonly error: unknown;
-  readonly isPending: boolean;
+  readonly change: ReturnType<typeof useChangeTopic>;
   readonly loss: Loss;
   readonly name: string;
   readonly onClose: () => void;
+  /** Shows what it keeps now. */
+  readonly onLook: () => void;
   readonly onSave: () => void;
 }
 
 /** Asks before a topic keeps less than it has. */
-export function ShrinkTopic({ error, isPending, loss, name, onClose, onSave }: ShrinkTopicProps) {
+export function ShrinkTopic({ change, loss, name, onClose, onLook, onSave }: ShrinkTopicProps) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!isPending) onSave();
+    onSave();
   };
   return (
     <Modal onClose={onClose} open title={`Keep less of ${name}?`}>
@@ -29,11 +31,16 @@ export function ShrinkTopic({ error, isPending, loss, name, onClose, onSave }: S
           <li>They go within seconds, and nothing brings them back.</li>
           <li>Subscribers that have not got them never will; they are told of a gap.</li>
         </ul>
-        {error !== null && <Failure error={error} what="Nothing was changed" />}
+        <Outcome
+          act={change}
+          may="It may have been changed, and they may be gone"
+          not="Nothing was changed"
+          onLook={onLook}
+        />
         <div className="flex flex-wrap justify-end gap-2">
-          <Button onClick={onClose}>Keep them</Button>
+          <Leave onClick={onClose}>Keep them</Leave>
           <Button look="danger" type="submit">
-            {isPending ? "Saving…" : removal(loss)}
+            {change.isPending ? "Saving…" : removal(loss)}
           </Button>
         </div>
       </form>

@@ -1,0 +1,121 @@
+import { onlineManager, QueryClientProvider } from "@tanstack/react-query";
+import { act as inReact, renderHook, waitFor } from "@testing-library/react";
+import type { ReactNode } from "react";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { z } from "zod";
+import { setCaller } from "@/api/caller";
+import { ApiError } from "@/api/errors";
+import { type Ask, useAct } from "@/services/act";
+import { createQueryClient } from "@/services/client";
+
+const Thing = z.object({ name: z.string() });
+type Thing = z.infer<typeof Thing>;
+
+/** A server whose answers are given by the test. */
+function held() {
+  const answers: (() => void)[] = [];
+  const fetched = vi.fn((..._: Parameters<typeof fetch>) => {
+    return new Promise<Response>((resolve) => {
+      answers.push(() => resolve(new Response('{"name": "a"}')));
+    });
+  });
+  vi.stubGlobal("fetch", fetched);
+  const tenants = () =>
+    fetched.mock.calls.map(([, init]) => new Headers(init?.headers).get("x-conduit-tenant"));
+  return { answer: () => answers.shift()?.(), tenants };
+}
+
+const once = (ask: Ask) => ask(Thing, "/api/x", { method: "POST" });
+
+function acting(does: (ask: Ask) => Promise<Thing> = once, isKept = false) {
+  const client = createQueryClient();
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <QueryClientProvider client={client}>{children}</QueryClientProvider>
+  );
+  return renderHook(() => useAct<void, Thing>(does, { isKept, touches: [["things"]] }), {
+    wrapper,
+  });
+}
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  setCaller({ tenant: null });
+  onlineManager.setOnline(true);
+});
+
+describe("an act", () => {
+  it("is sent once, however often and quickly it is started", async () => {
+    const server = held();
+    const { result } = acting();
+    const onDone = vi.fn();
+    inReact(() => {
+      result.current.start(undefined, onDone);
+      result.current.start(undefined, onDone);
+    });
+    await waitFor(() => expect(server.tenants()).toHaveLength(1));
+    expect(result.current.isOut()).toBe(true);
+    server.answer();
+    await waitFor(() => expect(result.current.isSuccess).toBe(true));
+    expect(onDone).toHaveBeenCalledOnce();
+    expect(result.current.isOut()).toBe(false);
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toHaveLength(2));
+  });
+
+  it("is for the tenant of the page that has offered it, and ends with that page", async () => {
+    const server = held();
+    setCaller({ tenant: "acme" });
+    const { result } = acting(async (ask) => {
+      await once(ask);
+      return once(ask);
+    });
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toEqual(["acme"]));
+    setCaller({ tenant: "blue" });
+    server.answer();
+    await waitFor(() => expect(result.current.error).toMatchObject({ code: "tenant_changed" }));
+    inReact(() => result.current.start());
+    await waitFor(() => expect(result.current.isPending).toBe(false));
+    expect(server.tenants()).toEqual(["acme"]);
+  });
+
+  it("does not wait for a browser that says it is offline, to be done when nobody wants it", async () => {
+    const server = held();
+    onlineManager.setOnline(false);
+    const { result } = acting();
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toHaveLength(1));
+    server.answer();
+    await waitFor(() => expect(result.current.isSuccess).toBe(true));
+  });
+
+  it.each([true, false])(
+    "tells its answer to who has gone only if it is kept: %s",
+    async (isKept) => {
+      const server = held();
+      const { result, unmount } = acting(once, isKept);
+      const onDone = vi.fn();
+      inReact(() => result.current.start(undefined, onDone));
+      await waitFor(() => expect(server.tenants()).toHaveLength(1));
+      unmount();
+      server.answer();
+      await waitFor(() => expect(result.current.isOut()).toBe(false));
+      expect(onDone.mock.calls).toEqual(isKept ? [[{ name: "a" }]] : []);
+    },
+  );
+});
+
+it.each([
+  [0, "unreachable", true],
+  [0, "timeout", true],
+  [0, "tenant_changed", false],
+  [200, "unexpected_answer", true],
+  [413, "unexpected_answer", false],
+  [502, "unexpected_answer", true],
+  [500, "internal", true],
+  [503, "outcome_unknown", true],
+  [503, "store_unavailable", false],
+  [404, "topic_not_found", false],
+])("an answer of %i %s may mean that it was done: %s", (status, code, isUnknown) => {
+  expect(new ApiError(status, code, "").isOutcomeUnknown).toBe(isUnknown);
+});

@@ -1,0 +1,113 @@
+// Whatever changes something at the server goes through here, so that no act does what was not decided: it is for the
+// tenant that the page was of, it is sent once and at once or not at all, and what came of it is told.
+
+import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import type { z } from "zod";
+import { currentCaller } from "@/api/caller";
+import { ApiError } from "@/api/errors";
+import { type Asked, request } from "@/api/request";
+
+/** As `request`, for the tenant that the act is for. Fails if the page looks after another one by now. */
+export type Ask = <S extends z.ZodType>(
+  schema: S,
+  path: string,
+  asked?: Asked,
+) => Promise<z.output<S>>;
+
+export interface Act<Variables, Answer> {
+  readonly data: Answer | undefined;
+  readonly error: Error | null;
+  /** Whether it is not answered yet, as of this moment and not of the last time that the page was drawn. */
+  readonly isOut: () => boolean;
+  readonly isPending: boolean;
+  readonly isSuccess: boolean;
+  /** Asks again for what it may have changed. */
+  readonly look: () => void;
+  readonly reset: () => void;
+  /** Nothing, if it is under way. `onDone` is called once it is done, if whoever has started it is still there. */
+  readonly start: (variables: Variables, onDone?: (answer: Answer) => void) => void;
+  readonly variables: Variables | undefined;
+}
+
+interface ActOptions {
+  /** How long its answer is kept, in milliseconds. */
+  readonly gcTime?: number;
+  /** `onDone` is called in any case: what the answer has is nowhere else. */
+  readonly isKept?: boolean;
+  /** What it may change; all that begins so. */
+  readonly touches: readonly QueryKey[];
+}
+
+/** For the tenant that the page is of when whoever calls this appears: when a dialog opens. */
+export function useAct<Variables, Answer>(
+  does: (ask: Ask, variables: Variables) => Promise<Answer>,
+  { gcTime = 300_000, isKept = false, touches }: ActOptions,
+): Act<Variables, Answer> {
+  const client = useQueryClient();
+  const [tenant] = useState(() => currentCaller().tenant);
+  const isMounted = useMounted();
+  const isOut = useRef(false);
+  // Until its end is drawn: a second click on what is about to go would start it again.
+  const isBusy = useRef(false);
+  const [ends, setEnds] = useState(0);
+  // Nobody waits for it: an act is done when it is answered, and not when a list is shown anew.
+  const look = () => {
+    for (const queryKey of touches) void client.invalidateQueries({ queryKey });
+  };
+  const { mutateAsync, ...act } = useMutation({
+    gcTime,
+    mutationFn: (variables: Variables) => does(askingFor(tenant), variables),
+    onSettled: look,
+  });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each end that was drawn
+  useEffect(() => {
+    if (!act.isPending && !isOut.current) isBusy.current = false;
+  }, [act.isPending, ends]);
+  const start = (variables: Variables, onDone?: (answer: Answer) => void) => {
+    if (isBusy.current) return;
+    isBusy.current = true;
+    isOut.current = true;
+    const end = () => {
+      isOut.current = false;
+      setEnds((before) => before + 1);
+    };
+    void mutateAsync(variables).then((answer) => {
+      end();
+      if (isKept || isMounted.current) onDone?.(answer);
+    }, end);
+  };
+  const { data, error, isPending, isSuccess, reset } = act;
+  return {
+    data,
+    error,
+    isOut: () => isOut.current,
+    isPending,
+    isSuccess,
+    look,
+    reset,
+    start,
+    variables: act.variables,
+  };
+}
+
+function askingFor(tenant: string | null): Ask {
+  return async (schema, path, asked = {}) => {
+    if (currentCaller().tenant !== tenant) {
+      const about = "the page looks after another tenant by now, so this was not sent: begin again";
+      throw new ApiError(0, "tenant_changed", about);
+    }
+    return request(schema, path, { ...asked, tenant });
+  };
+}
+
+function useMounted() {
+  const isMounted = useRef(false);
+  useEffect(() => {
+    isMounted.current = true;
+    return () => {
+      isMounted.current = false;
+    };
+  }, []);
+  return isMounted;
+}
