@@ -7,6 +7,8 @@ import { setCaller } from "@/api/caller";
 import { ApiError } from "@/api/errors";
 import { type Ask, useAct } from "@/services/act";
 import { createQueryClient } from "@/services/client";
+import { whoamiQuery } from "@/services/server";
+import { whoami } from "@/test/factories";
 
 const Thing = z.object({ name: z.string() });
 type Thing = z.infer<typeof Thing>;
@@ -32,9 +34,11 @@ function acting(does: (ask: Ask) => Promise<Thing> = once, isKept = false) {
   const wrapper = ({ children }: { children: ReactNode }) => (
     <QueryClientProvider client={client}>{children}</QueryClientProvider>
   );
-  return renderHook(() => useAct<void, Thing>(does, { isKept, touches: [["things"]] }), {
+  client.setQueryData(whoamiQuery().queryKey, whoami());
+  const hook = renderHook(() => useAct<void, Thing>(does, { isKept, touches: [["things"]] }), {
     wrapper,
   });
+  return { client, ...hook };
 }
 
 afterEach(() => {
@@ -73,10 +77,19 @@ describe("an act", () => {
     await waitFor(() => expect(server.tenants()).toEqual(["acme"]));
     setCaller({ tenant: "blue" });
     server.answer();
-    await waitFor(() => expect(result.current.error).toMatchObject({ code: "tenant_changed" }));
+    await waitFor(() => expect(result.current.error).toMatchObject({ code: "caller_changed" }));
     inReact(() => result.current.start());
     await waitFor(() => expect(result.current.isPending).toBe(false));
     expect(server.tenants()).toEqual(["acme"]);
+  });
+
+  it("is not done as somebody else who has signed in since", async () => {
+    const server = held();
+    const { client, result } = acting();
+    client.setQueryData(whoamiQuery().queryKey, whoami({ actor: "key:other" }));
+    inReact(() => result.current.start());
+    await waitFor(() => expect(result.current.error).toMatchObject({ code: "caller_changed" }));
+    expect(server.tenants()).toEqual([]);
   });
 
   it("does not wait for a browser that says it is offline, to be done when nobody wants it", async () => {
@@ -108,7 +121,7 @@ describe("an act", () => {
 it.each([
   [0, "unreachable", true],
   [0, "timeout", true],
-  [0, "tenant_changed", false],
+  [0, "caller_changed", false],
   [200, "unexpected_answer", true],
   [413, "unexpected_answer", false],
   [502, "unexpected_answer", true],

@@ -1,14 +1,21 @@
 // Whatever changes something at the server goes through here, so that no act does what was not decided: it is for the
-// tenant that the page was of, it is sent once and at once or not at all, and what came of it is told.
+// tenant that the page was of, and by who had signed in; sent once, and at once or not at all; and its outcome is told.
 
-import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
+import {
+  type QueryClient,
+  type QueryKey,
+  useMutation,
+  useQueryClient,
+} from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import type { z } from "zod";
 import { currentCaller } from "@/api/caller";
 import { ApiError } from "@/api/errors";
 import { type Asked, request } from "@/api/request";
+import type { WhoAmI } from "@/api/schema";
+import { isSame, whoamiQuery } from "@/services/server";
 
-/** As `request`, for the tenant that the act is for. Fails if the page looks after another one by now. */
+/** As `request`, for the tenant that the act is for. Fails if the page is of another or of somebody else by now. */
 export type Ask = <S extends z.ZodType>(
   schema: S,
   path: string,
@@ -39,13 +46,13 @@ interface ActOptions {
   readonly touches: readonly QueryKey[];
 }
 
-/** For the tenant that the page is of when whoever calls this appears: when a dialog opens. */
+/** For the tenant that the page is of, and who has signed in, when whoever calls this appears: when a dialog opens. */
 export function useAct<Variables, Answer>(
   does: (ask: Ask, variables: Variables) => Promise<Answer>,
   { gcTime = 300_000, isKept = false, touches }: ActOptions,
 ): Act<Variables, Answer> {
   const client = useQueryClient();
-  const [tenant] = useState(() => currentCaller().tenant);
+  const [ask] = useState(() => askingAsNow(client));
   const isMounted = useMounted();
   const isOut = useRef(false);
   // Until its end is drawn: a second click on what is about to go would start it again.
@@ -57,7 +64,7 @@ export function useAct<Variables, Answer>(
   };
   const { mutateAsync, ...act } = useMutation({
     gcTime,
-    mutationFn: (variables: Variables) => does(askingFor(tenant), variables),
+    mutationFn: (variables: Variables) => does(ask, variables),
     onSettled: look,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: each end that was drawn
@@ -91,11 +98,15 @@ export function useAct<Variables, Answer>(
   };
 }
 
-function askingFor(tenant: string | null): Ask {
+function askingAsNow(client: QueryClient): Ask {
+  const { tenant } = currentCaller();
+  const who = () => client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
+  const before = who();
   return async (schema, path, asked = {}) => {
-    if (currentCaller().tenant !== tenant) {
-      const about = "the page looks after another tenant by now, so this was not sent: begin again";
-      throw new ApiError(0, "tenant_changed", about);
+    const now = who();
+    if (currentCaller().tenant !== tenant || (before && now && !isSame(before, now))) {
+      const about = "the page is of another tenant or somebody else by now, so this was not sent";
+      throw new ApiError(0, "caller_changed", about);
     }
     return request(schema, path, { ...asked, tenant });
   };

@@ -205,7 +205,12 @@ function CreateIt({ topic }: { readonly topic: string }) {
       <Button onClick={() => create.start({ name: topic, retention: {} })} unable={unable}>
         Create topic {topic}
       </Button>
-      {create.error && <p className="text-bad">{create.error.message}</p>}
+      {create.error && (
+        <p className="text-bad">
+          {asApiError(create.error).isOutcomeUnknown && "It may have been created: "}
+          {create.error.message}
+        </p>
+      )}
     </>
   );
 }

@@ -1,6 +1,7 @@
+import { useQuery } from "@tanstack/react-query";
 import { Outlet, rootRouteId, useNavigate, useSearch } from "@tanstack/react-router";
 import { Cable } from "lucide-react";
-import { Fragment, Suspense, useState } from "react";
+import { Fragment, type ReactNode, Suspense, useState } from "react";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
@@ -14,6 +15,7 @@ import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices"
 import { Header } from "@/features/shell/Header";
 import { Navigation } from "@/features/shell/Navigation";
 import { Gate } from "@/features/signin/Gate";
+import { whoamiQuery } from "@/services/server";
 
 export type Sheet = "connect" | "keys" | "navigation" | "palette";
 
@@ -21,7 +23,6 @@ export type Sheet = "connect" | "keys" | "navigation" | "palette";
 export function Shell() {
   const [sheet, setSheet] = useState<Sheet | null>(null);
   const navigate = useNavigate();
-  const { tenant } = useSearch({ from: rootRouteId });
   const close = () => setSheet(null);
   useKeys((act) => perform(act, setSheet, (to) => void navigate({ to })));
   return (
@@ -49,10 +50,9 @@ export function Shell() {
         <main className="min-w-0 flex-1 outline-none" id="main" tabIndex={-1}>
           <Gate>
             <Suspense fallback={<Loading what="the page" />}>
-              {/* What was typed, chosen and opened for one tenant is not for the next. */}
-              <Fragment key={tenant ?? ""}>
+              <Anew>
                 <Outlet />
-              </Fragment>
+              </Anew>
             </Suspense>
           </Gate>
         </main>
@@ -80,6 +80,13 @@ export function Shell() {
       <Palette onClose={close} open={sheet === "palette"} />
     </div>
   );
+}
+
+/** What was typed, chosen and opened is for one tenant, and by one who has signed in: not for the next. */
+function Anew({ children }: { readonly children: ReactNode }) {
+  const { tenant = "" } = useSearch({ from: rootRouteId });
+  const { data } = useQuery(whoamiQuery());
+  return <Fragment key={`${tenant} ${data?.actor} ${data?.tenant}`}>{children}</Fragment>;
 }
 
 function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) => void): boolean {
