@@ -162,7 +162,9 @@ OPERATIONS = (
     Operation("GET", "/api/messages/{id}", READ, 404, "message_not_found"),
     # Dead letters
     Operation("GET", "/api/dlq", MANAGE, 403, query={"topic": "{topic}", "q": "payload"}),
+    Operation("GET", "/api/dlq", MANAGE, 200),
     Operation("GET", "/api/dlq/groups", MANAGE, 403, query={"topic": "{topic}"}),
+    Operation("GET", "/api/dlq/groups", MANAGE, 200),
     Operation("POST", "/api/dlq/redrive", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"ids": ["{letter}"], "dry_run": True}),

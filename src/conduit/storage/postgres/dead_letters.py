@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
-from conduit.storage.dead import Look, Shelf, Span, index_of
+from conduit.storage.dead import Look, Shelf, Span, index_of, topics_meant
 from conduit.storage.dead_letters import (
     DEAD,
     FORGOTTEN,
@@ -256,9 +256,15 @@ async def _span(connection: Connection, look: Look) -> tuple[Span, str, list[Any
     come and go: an id that comes is above."""
     size = "0" if look.max_bytes is None else _SIZE
     conditions, values = _meant(look.tenant, index_of(look.which), look.before_id)
-    sizes = f"SELECT dead_id, {size} FROM conduit.dead_letters WHERE tenant = $1"
-    span = look.span(await _newest(connection, sizes, conditions, values, look.max_count))
+    topic = "''" if look.which.patterns is None else "topic"
+    select = f"SELECT dead_id, {size}, {topic} FROM conduit.dead_letters WHERE tenant = $1"
+    sizes = await _newest(connection, select, conditions, values, look.max_count)
+    span = look.span(sizes)
     conditions, values = _meant(look.tenant, look.which, look.before_id)
+    topics = topics_meant(look.which, (topic for _, _, topic in sizes))
+    if topics is not None:
+        values.append(topics)
+        conditions += f" AND topic = ANY(${len(values)}::text[])"
     values.append(span.low_id)
     conditions += f" AND dead_id >= ${len(values)}"
     return span, conditions, values
