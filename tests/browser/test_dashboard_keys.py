@@ -115,7 +115,7 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
         operator.get_by_label("Only these topics, or patterns (subscribe)").fill("orders.>")
         operator.get_by_label("It ends").select_option(label="in 30 days")
         held: list[Any] = []
-        operator.route(re.compile(r"/api/keys$"), held.append)
+        operator.route(re.compile(r"/api/keys$"), lambda route: held.append(route))
         operator.get_by_role("dialog").get_by_role("button", name="Create key").dblclick()
         operator.get_by_role("button", name="Creating…").wait_for()
         # What was sent is not taken back, and its answer is told nowhere else.

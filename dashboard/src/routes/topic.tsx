@@ -43,12 +43,12 @@ const LABELS = {
 export function TopicPage() {
   const { name } = route.useParams();
   const { tab } = route.useSearch();
-  const unread = useReasonAgainstReading();
+  const unread = useReasonAgainstReading(name);
   const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
   // What is deleted here is gone before this page hears that it was done: the dialog has the topic as it was.
   const [deleting, setDeleting] = useState<TopicAnswer | null>(null);
   const [isPurging, setPurging] = useState(false);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", name);
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
   const shown = isGone ? undefined : topic.data;
   return (

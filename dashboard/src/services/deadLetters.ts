@@ -10,6 +10,7 @@ import {
   DeadLetterList,
   DeliveryAnswer,
   JobAnswer,
+  JobList,
 } from "@/api/schema";
 import { currentPace } from "@/live/pace";
 import { useAct } from "@/services/act";
@@ -23,11 +24,14 @@ const POLLED_PAGES_COUNT = 2;
 const LIST_MS = 5_000;
 // A job moves on quickly, and is looked at by who has started it.
 const JOB_MS = 500;
+// Those of everybody: while one runs, and else.
+const JOBS_RUNNING_MS = 2_000;
+const JOBS_MS = 15_000;
 
 const GONE: readonly string[] = ["dead_letter_not_found", "job_not_found"];
 
 // What shows them, or counts them.
-const LETTERS = [["deadLetters"], ["subscriptions"]];
+const LETTERS = [["deadLetters"], ["subscriptions"], ["jobs", "list"]];
 
 type Query = Readonly<Record<string, string | number | boolean>>;
 
@@ -109,6 +113,18 @@ export const jobQuery = (id: string) =>
     retry: false,
   });
 
+/** Those of everybody, at all nodes. */
+export const jobsQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(JobList, "/api/dlq/jobs", { signal }),
+    queryKey: ["jobs", "list"],
+    refetchInterval: ({ state }) => {
+      const ms = currentPace();
+      const isRunning = state.data?.jobs.some((job) => job.state === "running");
+      return ms === null ? false : Math.max(ms, isRunning ? JOBS_RUNNING_MS : JOBS_MS);
+    },
+  });
+
 export const useOne = (act: Act, id: string) =>
   useAct(
     (ask) =>
@@ -146,7 +162,7 @@ export const useStartJob = (act: Act, meant: object, until: string | null) =>
         },
         method: "POST",
       }),
-    { touches: [["jobs"], ...LETTERS] },
+    { touches: LETTERS },
   );
 
 /** Those that were redriven are no filter of a redrive: it never takes them. */

@@ -7,7 +7,7 @@ import { InboxList } from "@/features/playground/InboxList";
 import { type PlaygroundLook, startProblem } from "@/features/playground/look";
 import type { Session, SessionView } from "@/features/playground/session";
 import { read, type Terms } from "@/features/playground/terms";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainstSubscribing } from "@/services/server";
 
 interface SubscribePanelProps {
   readonly look: PlaygroundLook;
@@ -51,8 +51,8 @@ export function SubscribePanel(props: SubscribePanelProps) {
 
 function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelProps) {
   const { ackWaitMs, windowCount } = read(terms);
-  const unable = useReasonAgainst("subscribe");
   const pattern = look.pattern || look.topic;
+  const unable = useReasonAgainstSubscribing(pattern, look.name);
   const wrong = startProblem(look.start);
   const submit = (event: FormEvent) => {
     event.preventDefault();

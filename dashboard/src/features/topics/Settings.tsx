@@ -14,7 +14,7 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const [texts, setTexts] = useState<Texts | null>(null);
   const change = useChangeTopic(topic.name);
   const look = useLookAtTopic(topic.name);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", topic.name);
   const [asked, setAsked] = useState<Loss | null>(null);
   const shown = texts ?? textsOf(topic.retention);
   const wanted = bounds(shown);
