@@ -4,7 +4,7 @@ import type { DeliveryAnswer } from "@/api/schema";
 import { count } from "@/components/format";
 
 const MEANINGS: Readonly<Record<string, string>> = {
-  acked: "acked, or it lies before where the subscription began or was moved to",
+  acked: "acked, or it lies before where the subscription began, or to which a seek has moved it",
   dead: "a dead letter",
   discarded: "was a dead letter, which somebody discarded",
   dropped: "was a dead letter, which was dropped: there were too many, or it was too old",

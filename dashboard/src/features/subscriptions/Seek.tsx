@@ -35,10 +35,10 @@ export function Seek({ onClose, subscription }: SeekProps) {
   };
   return (
     <Modal
-      about="It goes on from there in every topic, and forgets what is unsettled. Nothing moves before you have seen what that means."
+      about="Moves the place from which it goes on: back, to get messages again, or forward, to skip some. It forgets what is unsettled. Nothing is done before you have seen what it means."
       onClose={onClose}
       open
-      title={`Move ${subscription.name}`}
+      title={`Seek ${subscription.name}`}
     >
       <form className="space-y-4" noValidate onSubmit={look}>
         <StartFields
@@ -90,7 +90,7 @@ function Preview({ name, onClose, onDone, start }: PreviewProps) {
         {meaning(plan.data)}
       </p>
       <p className="text-dim">
-        It would have {count(plan.data.lag)} messages before it. What its subscribers have now comes
+        Its lag would be {count(plan.data.lag)}. What its subscribers have now comes
         once more if it lies behind the new place.
       </p>
       <Gaps plan={plan.data} />
@@ -130,8 +130,8 @@ function Moves({ plan }: { readonly plan: Moved }) {
             <Place at={move.next_at} seq={move.floor + 1} />
           </p>
           <p className="text-dim text-xs">
-            {count(move.again_count ?? 0)} again, {count(move.skipped_count ?? 0)} skipped,{" "}
-            {count(move.lag)} before it
+            {count(move.again_count ?? 0)} again, {count(move.skipped_count ?? 0)} skipped, lag{" "}
+            {count(move.lag)}
           </p>
         </li>
       ))}
@@ -174,13 +174,13 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
       {wantsName && (
         <Field
           autoComplete="off"
-          label={`Type ${name} to move it`}
+          label={`Type ${name} to seek`}
           onChange={(event) => setTyped(event.target.value)}
           spellCheck={false}
           value={typed}
         />
       )}
-      {seek.error && <Failure error={seek.error} what="It may not have moved" />}
+      {seek.error && <Failure error={seek.error} what="The seek may not be done" />}
       <div className="flex flex-wrap justify-end gap-2">
         <Button onClick={onClose}>Leave it</Button>
         <Button
@@ -188,7 +188,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
           type="submit"
           unable={isReady ? null : "Type the name of the subscription first"}
         >
-          {seek.isPending ? "Moving…" : seekVerb(plan)}
+          {seek.isPending ? "Seeking…" : seekVerb(plan)}
         </Button>
       </div>
     </form>

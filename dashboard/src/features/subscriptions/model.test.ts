@@ -108,9 +108,9 @@ describe("what a seek means", () => {
     expect(meaning(plan(1, 1))).toBe(
       "1 message that is settled comes again, and 1 message that is not settled will never be delivered.",
     );
-    expect(seekVerb(plan(12_400, 3))).toBe("Move, and deliver 12,400 again");
-    expect(seekVerb(plan(0, 3))).toBe("Move, and skip 3");
-    expect(seekVerb(plan(0, 0))).toBe("Move it");
+    expect(seekVerb(plan(12_400, 3))).toBe("Seek, and deliver 12,400 again");
+    expect(seekVerb(plan(0, 3))).toBe("Seek, and skip 3");
+    expect(seekVerb(plan(0, 0))).toBe("Seek");
   });
 });
 

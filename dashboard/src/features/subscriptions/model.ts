@@ -160,8 +160,8 @@ export function meaning(plan: Moved): string {
 export function seekVerb(plan: Moved): string {
   const again = plan.again_count ?? 0;
   const skipped = plan.skipped_count ?? 0;
-  if (again) return `Move, and deliver ${count(again)} again`;
-  return skipped ? `Move, and skip ${count(skipped)}` : "Move it";
+  if (again) return `Seek, and deliver ${count(again)} again`;
+  return skipped ? `Seek, and skip ${count(skipped)}` : "Seek";
 }
 
 const comes = (amount: number) => (amount === 1 ? "comes" : "come");

@@ -9,7 +9,7 @@ import { Table } from "@/components/Table";
 import { covers } from "@/features/topics/covers";
 import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
 
-/** The durable subscriptions that follow a topic, and how far behind each is in it. */
+/** The durable subscriptions that follow a topic, and the lag of each in it. */
 export function Followers({ topic }: { readonly topic: string }) {
   const all = useQuery(subscriptionsQuery());
   if (all.isPending) return <Loading what="subscriptions" />;
@@ -33,9 +33,9 @@ export function Followers({ topic }: { readonly topic: string }) {
         </Empty>
       ) : (
         <Table
-          caption="Those that follow it, with what is behind in this topic"
-          columns={["Name", "State", "Behind", "In flight", "Retries", "Dead", "Attached"]}
-          numbers={["Behind", "In flight", "Retries", "Dead", "Attached"]}
+          caption="Those that follow it. The lag is how many messages of this topic each has not settled"
+          columns={["Name", "State", "Lag", "In flight", "Retries", "Dead", "Attached"]}
+          numbers={["Lag", "In flight", "Retries", "Dead", "Attached"]}
           rows={found.map((each) => [
             each.name,
             <div key="name">
