@@ -136,7 +136,7 @@ function KeyTable({ keys, now }: { readonly keys: readonly KeyAnswer[]; readonly
             {may}
           </span>,
           key.last_used_at === null ? "never" : <Time at={key.last_used_at} key="used" />,
-          key.expires_at === null ? "when revoked" : key.expires_at.slice(0, 10),
+          key.expires_at === null ? "when revoked" : <Time at={key.expires_at} key="ends" />,
           <Time at={key.created_at} key="created" />,
           <code className="font-mono" key="id">
             {key.id}

@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { Badge } from "@/components/Badge";
 import { toneOf } from "@/components/stateColours";
-import { Time } from "@/components/Time";
+import { Clock, Time } from "@/components/Time";
 import { inOrder, meaning, stateName } from "@/features/messages/timeline";
 import type { MessageDetail } from "@/services/messages";
 
@@ -33,10 +33,7 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
               {meaning(delivery)}
               {delivery.next_attempt_at && (
                 <>
-                  ; next attempt{" "}
-                  <time dateTime={delivery.next_attempt_at}>
-                    {new Date(delivery.next_attempt_at).toLocaleTimeString()}
-                  </time>
+                  ; next attempt <Clock at={delivery.next_attempt_at} now={Date.now()} />
                 </>
               )}
             </p>

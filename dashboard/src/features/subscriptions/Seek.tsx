@@ -4,9 +4,10 @@ import { type FormEvent, useState } from "react";
 import type { Moved, SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count, exactly } from "@/components/format";
+import { count } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
+import { Clock } from "@/components/Time";
 import {
   AGAIN_TYPED_COUNT,
   meaning,
@@ -90,8 +91,8 @@ function Preview({ name, onClose, onDone, start }: PreviewProps) {
         {meaning(plan.data)}
       </p>
       <p className="text-dim">
-        Its lag would be {count(plan.data.lag)}. What its subscribers have now comes
-        once more if it lies behind the new place.
+        Its lag would be {count(plan.data.lag)}. What its subscribers have now comes once more if it
+        lies behind the new place.
       </p>
       <Gaps plan={plan.data} />
       <Moves plan={plan.data} />
@@ -146,14 +147,13 @@ interface PlaceProps {
 
 function Place({ at, seq }: PlaceProps) {
   return (
-    <span title={at ? exactly(at) : undefined}>
-      #{count(seq)} <span className="text-dim text-xs">{at ? local(at) : "not published yet"}</span>
+    <span>
+      #{count(seq)}{" "}
+      <span className="text-dim text-xs">
+        {at ? <Clock at={at} now={Date.now()} /> : "not published yet"}
+      </span>
     </span>
   );
-}
-
-function local(at: string): string {
-  return new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 }
 
 interface ConfirmProps extends PreviewProps {
