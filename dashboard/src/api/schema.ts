@@ -859,5 +859,6 @@ export const WhoAmI = z.object({
   limits: TenantLimits,
   key_name: z.string().nullable().optional(),
   session: SessionAnswer.nullable().optional(),
+  now: z.string().nullable().optional(),
 });
 export type WhoAmI = z.infer<typeof WhoAmI>;

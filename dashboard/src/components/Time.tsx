@@ -1,5 +1,5 @@
 import { type At, ago, clock, exactly } from "@/components/times";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 
 interface TimeProps {
   readonly at: string;
@@ -7,7 +7,7 @@ interface TimeProps {
 
 /** How long ago, or in how long; when exactly is said on hover. */
 export function Time({ at }: TimeProps) {
-  const now = useNow();
+  const now = useServerNow();
   return (
     <time className="whitespace-nowrap" dateTime={at} title={exactly(at)}>
       {ago(at, now)}

@@ -10,7 +10,7 @@ import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import { CreateKey } from "@/features/apiKeys/CreateKey";
 import { KeyDetail } from "@/features/apiKeys/KeyDetail";
 import { stateOf } from "@/features/apiKeys/model";
@@ -61,7 +61,7 @@ function Keys() {
   const { keys: which } = route.useSearch();
   const navigate = route.useNavigate();
   const keys = useInfiniteQuery(keysQuery());
-  const now = useNow();
+  const now = useServerNow();
   if (keys.isPending) return <Loading what="keys" />;
   if (!keys.data) {
     return <Failure error={keys.error} onRetry={keys.refetch} what="Keys cannot be listed" />;

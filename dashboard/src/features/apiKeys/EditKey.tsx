@@ -11,6 +11,7 @@ import { ENDS, NAME_MAX_CHARS } from "@/features/apiKeys/model";
 import { ScopeFields } from "@/features/apiKeys/ScopeFields";
 import { isOwnKey } from "@/features/signin/model";
 import { LimitFields } from "@/features/tenants/LimitFields";
+import { serverNow } from "@/live/serverClock";
 import { useChangeKey } from "@/services/apiKeys";
 import { whoamiQuery } from "@/services/server";
 
@@ -27,7 +28,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
   const { data: who } = useQuery(whoamiQuery());
   const change = useChangeKey(before.id);
   const problems = keyProblems(fields, before);
-  const body = keyChange(fields, before, Date.now());
+  const body = keyChange(fields, before, serverNow());
   const unable = reasonAgainst(Object.values(problems), body);
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -7,7 +7,7 @@ import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
 import { exactly } from "@/components/times";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import { EditKey } from "@/features/apiKeys/EditKey";
 import { stateOf } from "@/features/apiKeys/model";
 import { RevokeKey } from "@/features/apiKeys/RevokeKey";
@@ -61,7 +61,7 @@ interface LookProps {
 }
 
 function Look({ keyAnswer, onStep }: LookProps) {
-  const state = stateOf(keyAnswer, useNow());
+  const state = stateOf(keyAnswer, useServerNow());
   const { data: who } = useQuery(whoamiQuery());
   const unable = useReasonAgainst("manage") ?? (state.isGood ? null : state.about);
   return (
