@@ -16,6 +16,7 @@ import {
   startOf,
 } from "@/features/subscriptions/model";
 import { StartFields } from "@/features/subscriptions/StartFields";
+import { serverNow } from "@/live/serverClock";
 import { type Start, seekPlanQuery, useSeek } from "@/services/subscriptions";
 
 interface SeekProps {
@@ -28,7 +29,7 @@ export function Seek({ onClose, subscription }: SeekProps) {
   const [kind, setKind] = useState<StartKind>("earliest");
   const [typed, setTyped] = useState("");
   const [start, setStart] = useState<Start | null>(null);
-  const asked = startOf(kind, typed);
+  const asked = startOf(kind, typed, serverNow());
   const problem = typeof asked === "object" && "problem" in asked ? asked.problem : null;
   const look = (event: FormEvent) => {
     event.preventDefault();
