@@ -173,6 +173,8 @@ export const DeliveryAnswer = z.object({
   attempts: z.number(),
   last_reason: z.string().nullable(),
   next_attempt_at: z.string().nullable(),
+  died_at: z.string().nullable(),
+  redriven_at: z.string().nullable(),
 });
 export type DeliveryAnswer = z.infer<typeof DeliveryAnswer>;
 

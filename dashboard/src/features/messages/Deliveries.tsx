@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { Badge } from "@/components/Badge";
 import { toneOf } from "@/components/stateColours";
 import { Clock, Time } from "@/components/Time";
-import { inOrder, meaning, stateName } from "@/features/messages/timeline";
+import { inOrder, meaning, passed, stateName } from "@/features/messages/timeline";
 import type { MessageDetail } from "@/services/messages";
 
 /** From its publishing to where it is now, in each durable subscription. */
@@ -29,6 +29,11 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
               </Link>
               <Badge tone={toneOf(delivery.state)}>{stateName(delivery)}</Badge>
             </div>
+            {passed(delivery).map(({ at, what }) => (
+              <p className="text-xs" key={what}>
+                {what} <Time at={at} />
+              </p>
+            ))}
             <p className="text-dim text-xs">
               {meaning(delivery)}
               {delivery.next_attempt_at && (
