@@ -5,7 +5,7 @@ PORT ?= 8080
 DATABASE_URL ?= sqlite:///data/conduit.db
 # Tests that run at a time under `make test`, each worker with servers of its own. Most wait more than they
 # compute, so that there may be more of them than cores.
-WORKERS ?= 4
+WORKERS ?= 5
 # Of `make cluster`: how many nodes, and a folder for its data, to start it again with them.
 NODES ?= 3
 KEEP ?=
@@ -42,7 +42,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -78,9 +78,14 @@ dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard
 dashboard-types: setup ## the shapes of the API's answers, for the dashboard, from what the server says of itself
 	$(BIN)/python -m tools.dashboard_types
 
-test: lint types services dashboard dashboard-check ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
+test: setup services ## style, types and all tests, with WORKERS (5) at a time; CI runs this and test-lowest
+	@$(MAKE) --no-print-directory --jobs 2 lint types pages
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal || \
 		{ [ $$? -eq 1 ] && $(BIN)/python -m tools.second_try; }
+
+# After each other: both install what the dashboard is built with.
+pages: dashboard
+	@$(DASHBOARD) check
 
 test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
 	$(BIN)/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal

@@ -14,7 +14,7 @@ async def test_when_it_has_finished_all_progress_is_stored_and_the_store_is_open
     assert peer.seqs == [1, 2, 3]
     (record,) = await bench.broker.store.subscriptions()
     (topic,) = await bench.broker.store.topics()
-    (row,) = await bench.broker.store.progress_in(topic.topic_id, [record.subscription_id])
+    (row,) = await bench.broker.store.progress_at([(record.subscription_id, topic.topic_id)])
     assert row.floor == 2
     # Nothing is done a second time.
     await bench.broker.finish()

@@ -29,9 +29,6 @@ class CountingStore(MemoryStore):
         self.questions_count += 1
         return self._counted(await super().progress(*args))
 
-    async def progress_in(self, *args) -> list[Progress]:
-        return self._counted(await super().progress_in(*args))
-
     async def progress_at(self, *args) -> list[Progress]:
         self.questions_count += 1
         return self._counted(await super().progress_at(*args))

@@ -23,14 +23,17 @@ async def test_progress_in_one_topic_is_given_for_many_subscriptions(store, topi
     row = paged((stored.subscription_id, topics["eu"]), {3: b"three"})
     await store.settle([row], [])
     ids = [stored.subscription_id, begun.subscription_id, early.subscription_id, 10**9]
-    found = await store.progress_in(topics["eu"], ids)
+    foreign = await given.subscription(store, "e", tenant="other", pattern="orders.>")
+    ids.append(foreign.subscription_id)
+    found = await store.progress_at([(each, topics["eu"]) for each in ids])
     assert sorted(found, key=lambda each: each.subscription_id) == [
         row,
         Progress(begun.subscription_id, topics["eu"], 8, 8),
         Progress(early.subscription_id, topics["eu"], 2, 2),
     ]
     await store.topic_delete(topics["eu"])
-    assert await store.progress_in(topics["eu"], [*ids, unasked.subscription_id]) == []
+    ids.append(unasked.subscription_id)
+    assert await store.progress_at([(each, topics["eu"]) for each in ids]) == []
 
 
 async def test_progress_is_given_of_many_places_at_once(store, topics):

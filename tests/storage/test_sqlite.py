@@ -124,7 +124,7 @@ async def test_where_subscriptions_began_is_kept_when_it_is_put_into_parts(tmp_p
         5000: 7,
     }
     assert [row.floor for row in await store.progress(1, [2, 1024])] == [6]
-    assert [row.floor for row in await store.progress_in(5000, [1, 2])] == [7]
+    assert [row.floor for row in await store.progress_at([(1, 5000), (2, 5000)])] == [7]
     assert await store.progress(2) == []
     await store.close()
 

@@ -125,7 +125,7 @@ async def test_what_a_deleted_subscription_leaves_is_not_seen_and_goes_in_slices
     # Its row, and a note.
     assert await store._db.writer.call(changes) - before <= 2
     assert await store.progress(gone) == []
-    assert await store.progress_in(topics[0].topic_id, [gone]) == []
+    assert await store.progress_at([(gone, topics[0].topic_id)]) == []
     assert await store.settled(gone) == Settled(0, [])
     assert await store.former(gone) == []
     # 1,000 rows of progress, two parts of where it began, a former topic.

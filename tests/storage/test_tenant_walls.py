@@ -29,7 +29,7 @@ ACROSS = {
         sqlite/subscriptions.py: _IS_THERE _ROWS_IN _ROWS _ROWS_OF _progress _progress_of _progress_in _open
         sqlite/subscriptions.py: _records_of _PASSED _PUT is_there update delete
         postgres/former.py: _LOCK
-        postgres/subscriptions.py: _PUT _PUT_ROWS _PUT_ALL _ROWS _PROGRESS _PROGRESS_OF _PROGRESS_IN _PASSED
+        postgres/subscriptions.py: _PUT _PUT_ROWS _PUT_ALL _ROWS _PROGRESS _PROGRESS_OF _PASSED
         postgres/subscriptions.py: _SOME _MOVE _ARE_BACK _UPDATE _DELETE
         postgres/schema: claim_subscription
         postgres/owners.py: _FENCES

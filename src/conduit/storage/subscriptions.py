@@ -159,9 +159,6 @@ class SubscriptionStore(Protocol):
         """How far it is, one per topic, of all or of these: what was stored last, or if nothing was since,
         where it began or was moved to. A topic that is left out begins at 0."""
 
-    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
-        """The same of one topic, for each of these subscriptions; what is left out begins at 0."""
-
     async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
         """The same of these (subscription id, topic id), in any order; what is left out begins at 0. One
         question to the store, however many subscriptions they are of."""

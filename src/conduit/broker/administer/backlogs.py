@@ -3,7 +3,7 @@ counted in the store where it has not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from conduit.broker.catalog import Topic
@@ -11,6 +11,8 @@ from conduit.broker.clock import Clock
 from conduit.broker.deliver.lags import Lag, Lags
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.stored import open_in
+from conduit.core.message import Progress
+from conduit.errors import StoreUnavailable
 from conduit.storage.base import Store
 
 # Subscriptions of one topic that are looked at; of one with more it is not known.
@@ -98,11 +100,34 @@ class Backlogs:
                     count += here
         return Backlog(count, is_whole)
 
-    def unsure(self, topic: Topic, max_count: int) -> list[int] | None:
-        """Of which subscriptions `of` says nothing, also those of other nodes. None: to find out, more than
-        `max_count` would have to be looked at, or too many in any case."""
-        if self.subscription_count(topic) > min(LAGS_MAX_COUNT, max_count):
-            return None
+    async def counted(self, topics: Sequence[Topic], max_count: int) -> list[int | None]:
+        """All that is not settled in each, what only the store knows and what is other nodes' included: the
+        store is asked once for all of them. None: to find out, more than `max_count` subscriptions would have
+        to be looked at in all, or too many of this topic, or the store does not answer."""
+        counts = [self._counted_lately(topic) for topic in topics]
+        unsure: dict[int, list[int]] = {}
+        for number, topic in enumerate(topics):
+            subscription_count = self.subscription_count(topic)
+            if counts[number] is None and subscription_count <= min(LAGS_MAX_COUNT, max_count):
+                max_count -= subscription_count
+                unsure[number] = self._unsure(topic)
+        places = [(id_, topics[number].topic_id) for number, ids in unsure.items() for id_ in ids]
+        try:
+            rows = await self._store.progress_at(places) if places else []
+        except StoreUnavailable:
+            return counts
+        stored = {(row.subscription_id, row.topic_id): row for row in rows}
+        for number, ids in unsure.items():
+            counts[number] = self._count(topics[number], set(ids), stored)
+        return counts
+
+    def _counted_lately(self, topic: Topic) -> int | None:
+        """What was counted, if that was dear and is not long ago."""
+        found = self._counted.get(topic)
+        return None if found is None else found.message_count
+
+    def _unsure(self, topic: Topic) -> list[int]:
+        """Of which subscriptions `of` says nothing, also those of other nodes."""
         return [
             subscription_id
             for coverage in self._lags.covering(topic)
@@ -110,24 +135,18 @@ class Backlogs:
             if not lag.is_here or self._in(topic, subscription_id, lag) is None
         ]
 
-    def counted_lately(self, topic: Topic) -> int | None:
-        """What `counted` said, if that was dear and is not long ago."""
-        found = self._counted.get(topic)
-        return None if found is None else found.message_count
-
-    async def counted(self, topic: Topic, unsure: list[int]) -> int:
-        """All that is not settled in it; for the `unsure` as the store has it. Raises StoreUnavailable."""
-        rows = await self._store.progress_in(topic.topic_id, unsure)
-        stored = {row.subscription_id: row for row in rows}
-        removed_count = topic.first_seq - 1
-        # What became known while the store was asked must not count twice.
-        asked, count = set(unsure), 0
+    def _count(
+        self, topic: Topic, asked: set[int], stored: Mapping[tuple[int, int], Progress]
+    ) -> int:
+        """What is not settled in it; of those that the store was asked for as the store has it, also where it
+        has become known meanwhile: nothing counts twice."""
+        removed_count, count = topic.first_seq - 1, 0
         for coverage in self._lags.covering(topic):
             for subscription_id, lag in coverage.lags.items():
                 if subscription_id not in asked:
                     count += self._in(topic, subscription_id, lag) or 0
                     continue
-                row = stored.get(subscription_id)
+                row = stored.get((subscription_id, topic.topic_id))
                 taken = max(removed_count, 0 if row is None else row.cursor)
                 open_count = 0 if row is None else open_in(row, topic.first_seq)
                 count += max(0, topic.last_seq - taken) + open_count

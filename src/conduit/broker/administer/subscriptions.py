@@ -231,8 +231,8 @@ class Subscriptions:
     async def _states_of(
         self, topic: Topic, seq: int, records: Sequence[SubscriptionRecord]
     ) -> list[DeliveryState]:
-        ids = [record.subscription_id for record in records]
-        rows = await self._store.progress_in(topic.topic_id, ids)
+        places = [(record.subscription_id, topic.topic_id) for record in records]
+        rows = await self._store.progress_at(places)
         stored, clock = {row.subscription_id: row for row in rows}, self._engine.clock
         return [
             self._dying(record, topic, seq)

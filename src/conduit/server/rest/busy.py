@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +17,7 @@ from conduit.broker.administer.quotas import Quota, fullest
 from conduit.cluster.figures import TopicFigures, topics_together
 from conduit.cluster.inquiries import ACTIVITY, ATTENTION, BUSIEST, Question
 from conduit.core.activity import LATELY_ROUNDS_COUNT, ROUND_S
-from conduit.errors import InvalidRequest, StoreUnavailable
+from conduit.errors import InvalidRequest
 from conduit.names import check_topic
 from conduit.server.rest.access import Managing, Reading, readable, readable_patterns, whole
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
@@ -35,7 +34,7 @@ NAMES_MAX_COUNT = 50
 NAMES_MAX_LENGTH = 2_000
 NAMES_PATTERN = "^{name}(?:,{name})*$".format(name=r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 LATELY_S = LATELY_ROUNDS_COUNT * ROUND_S
-# Subscriptions that one request has looked at for that, and the store asked for: a few milliseconds each.
+# Subscriptions that one request has looked at for that, and the store asked for.
 COUNTED_MAX_COUNT = 2_000
 # Another node that has not looked lately looks now, and is asked once more after this time.
 FIRST_LOOK_S = 0.25
@@ -138,19 +137,19 @@ async def _counted(shared: Shared, found: Sequence[TopicFigures]) -> list[TopicF
     if shared.meeting is not None:
         # Nodes with a log each: what others have is not in this one's store.
         return [*found]
-    backlogs, left_count, whole = shared.broker.backlogs, COUNTED_MAX_COUNT, []
-    for one in found:
-        topic = None if one.is_whole else shared.broker.topics.find(one.tenant, one.name)
-        count = None if topic is None else backlogs.counted_lately(topic)
-        if topic is not None and count is None:
-            unsure = backlogs.unsure(topic, left_count)
-            if unsure is not None:
-                left_count -= backlogs.subscription_count(topic)
-                with suppress(StoreUnavailable):
-                    count = await backlogs.counted(topic, unsure)
+    broker = shared.broker
+    sought = {
+        number: topic
+        for number, one in enumerate(found)
+        if not one.is_whole and (topic := broker.topics.find(one.tenant, one.name)) is not None
+    }
+    counts = await broker.backlogs.counted([*sought.values()], COUNTED_MAX_COUNT)
+    whole = [*found]
+    for number, count in zip(sought, counts, strict=True):
         if count is not None:
-            one = msgspec.structs.replace(one, backlog_count=count, is_whole=True)
-        whole.append(one)
+            whole[number] = msgspec.structs.replace(
+                found[number], backlog_count=count, is_whole=True
+            )
     return whole
 
 

@@ -112,12 +112,6 @@ class SubscriptionCalls(DeadLetterCalls):
             found += self._subscriptions.progress(subscription_id, some)
         return found
 
-    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
-        found = []
-        for subscription_id in subscription_ids:
-            found += self._subscriptions.progress(subscription_id, [topic_id])
-        return found
-
     async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
         found = []
         for subscription_id, topic_id in places:

@@ -100,10 +100,6 @@ class SubscriptionCalls(DeadLetterCalls):
         await self._home.lane.known()
         return await self._home.database.ask(subscriptions.progress, subscription_id, topic_ids)
 
-    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
-        ask = self._home.database.ask
-        return await ask(subscriptions.progress_in, topic_id, subscription_ids)
-
     async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
         await self._home.lane.known()
         return await self._home.database.ask(subscriptions.progress_at, places)

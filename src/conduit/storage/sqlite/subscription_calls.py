@@ -83,10 +83,6 @@ class SubscriptionCalls(DeadLetterCalls):
         progress = subscriptions.progress
         return await self._db.readers.call(progress, subscription_id, topic_ids)
 
-    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
-        progress_in = subscriptions.progress_in
-        return await self._db.readers.call(progress_in, topic_id, subscription_ids)
-
     async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
         return await self._db.readers.call(subscriptions.progress_at, places)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import apsw
@@ -126,9 +127,9 @@ _progress_in = Query(
         SELECT s.subscription_id, {begins.FLOOR} AS begun
         FROM subscriptions AS s {begins.JOIN}
         WHERE s.subscription_id IN (SELECT value FROM json_each(:subscription_ids))
+          AND s.tenant = (SELECT tenant FROM topics WHERE topic_id = :topic_id)
       ) AS s
       LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = :topic_id
-      WHERE EXISTS (SELECT 1 FROM topics WHERE topic_id = :topic_id)
     ) WHERE floor IS NOT NULL
     """,
     _Row,
@@ -260,25 +261,24 @@ def progress(
     return [_read(row) for row in _progress_of(connection, asked)]
 
 
-def progress_in(
-    connection: apsw.Connection, topic_id: int, subscription_ids: Sequence[int]
-) -> list[Progress]:
-    """See `Store.progress_in`."""
-    ids = _text(list(subscription_ids))
-    asked: dict[str, Value] = {"topic_id": topic_id, "subscription_ids": ids}
-    return [_read(row) for row in _progress_in(connection, asked)]
-
-
 def progress_at(connection: apsw.Connection, places: Sequence[tuple[int, int]]) -> list[Progress]:
-    """See `Store.progress_at`. A subscription at a time: what is slow about many is to ask for each."""
+    """See `Store.progress_at`. A topic at a time, or a subscription, of which there are fewer: what is slow
+    about many is to ask for each."""
     topic_ids: dict[int, list[int]] = {}
+    subscription_ids: dict[int, list[int]] = {}
     for subscription_id, topic_id in places:
         topic_ids.setdefault(subscription_id, []).append(topic_id)
-    return [
-        row
-        for subscription_id, some in topic_ids.items()
-        for row in progress(connection, subscription_id, some)
-    ]
+        subscription_ids.setdefault(topic_id, []).append(subscription_id)
+    if len(topic_ids) <= len(subscription_ids):
+        found = (progress(connection, key, some) for key, some in topic_ids.items())
+    else:
+        found = (_in(connection, key, some) for key, some in subscription_ids.items())
+    return list(chain.from_iterable(found))
+
+
+def _in(connection: apsw.Connection, topic_id: int, subscription_ids: list[int]) -> list[Progress]:
+    asked: dict[str, Value] = {"topic_id": topic_id, "subscription_ids": _text(subscription_ids)}
+    return [_read(row) for row in _progress_in(connection, asked)]
 
 
 def settled(connection: apsw.Connection, subscription_id: int) -> Settled:
