@@ -39,7 +39,7 @@ const AHEAD_COUNT = 30;
 // Of a preview, in characters: no line is longer on any screen.
 const LINE_CHARS = 400;
 const GRID =
-  "grid grid-cols-[4rem_minmax(0,1fr)_4.5rem] items-center gap-x-3 px-3 @lg:grid-cols-[5.5rem_9rem_minmax(0,1fr)_5rem] @4xl:grid-cols-[5.5rem_9rem_10rem_minmax(0,1fr)_5rem]";
+  "grid grid-cols-[4rem_minmax(0,1fr)_4.5rem] items-center gap-x-3 px-3 @lg:grid-cols-[5.5rem_9.5rem_minmax(0,1fr)_5rem] @4xl:grid-cols-[5.5rem_9.5rem_10rem_minmax(0,1fr)_5rem]";
 
 /** Rows of which only those exist that are seen; the newest a thousand times a second cost what thirty do. */
 export function MessageRows({
