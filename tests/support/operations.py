@@ -166,6 +166,7 @@ OPERATIONS = (
     Operation("POST", "/api/dlq/redrive", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"ids": ["{letter}"], "dry_run": True}),
+    Operation("GET", "/api/dlq/jobs", MANAGE, 200),
     Operation("GET", "/api/dlq/jobs/{id}", MANAGE, 404, "job_not_found"),
     Operation("DELETE", "/api/dlq/jobs/{id}", MANAGE, 404, "job_not_found", good=409),
     Operation("GET", "/api/dlq/{id}", MANAGE, 404, "dead_letter_not_found"),

@@ -11,6 +11,7 @@ import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
 import { Job } from "@/features/deadLetters/Job";
 import { JobDialog } from "@/features/deadLetters/JobDialog";
+import { Jobs } from "@/features/deadLetters/Jobs";
 import { LetterDetail } from "@/features/deadLetters/LetterDetail";
 import { LetterTable } from "@/features/deadLetters/LetterTable";
 import {
@@ -55,6 +56,7 @@ export function DeadLettersPage() {
         {search.job && (
           <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
         )}
+        <Jobs but={search.job} onOpen={(job) => change({ job })} unable={unable} />
         <Filters
           onChange={(next) => {
             setChosen(new Set());
