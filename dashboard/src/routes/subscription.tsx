@@ -112,8 +112,12 @@ function Actions({ subscription }: OfProps) {
         )}
         {paused ? "Resume" : "Pause"}
       </Button>
-      <Button onClick={() => setOpen("seek")} unable={unable}>
-        <FastForward aria-hidden className="size-4" /> Move…
+      <Button
+        onClick={() => setOpen("seek")}
+        title="Moves the place from which it goes on, back or forward"
+        unable={unable}
+      >
+        <FastForward aria-hidden className="size-4" /> Seek…
       </Button>
       <Button onClick={() => setOpen("delete")} unable={unable}>
         <Trash2 aria-hidden className="size-4 text-bad" /> Delete…

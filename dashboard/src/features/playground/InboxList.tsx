@@ -6,7 +6,7 @@ import { Button } from "@/components/Button";
 import { Json } from "@/components/json/Json";
 import { Modal } from "@/components/Modal";
 import type { Tone } from "@/components/stateColours";
-import { clock } from "@/features/messages/look";
+import { Clock } from "@/components/Time";
 import type { Item, ItemState, Verb } from "@/features/playground/inbox";
 import type { Session, SessionView } from "@/features/playground/session";
 
@@ -139,8 +139,8 @@ function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
         >
           {topic}
         </Link>
-        <span className="whitespace-nowrap text-dim tabular-nums max-sm:hidden">
-          {clock(published_at, new Date())}
+        <span className="text-dim tabular-nums max-sm:hidden">
+          <Clock at={published_at} now={Date.now()} />
         </span>
         {/* Where it is narrow the buttons say it. */}
         <span className={state === "out" ? "max-sm:hidden" : ""}>
