@@ -1,18 +1,13 @@
 // One connection of the playground: what is published and subscribed to over it, and its frames as they travel.
 
 import { startOf } from "@/features/connect/acts";
+import { Batch, type Problem, type Publishing, QUIET } from "@/features/playground/batch";
 import { Inbox, type Item, type Verb } from "@/features/playground/inbox";
-import {
-  type Batch,
-  type Drafted,
-  dueCount,
-  filledIn,
-  filling,
-  publishFrame,
-} from "@/features/playground/publishing";
+import type { Drafted } from "@/features/playground/publishing";
 import type { ServerFrame } from "@/live/frames";
 import type { Machine } from "@/live/machine";
 import { Painter } from "@/live/painter";
+import { newRef } from "@/live/refs";
 import { Resume } from "@/live/resume";
 import { Ring } from "@/live/ring";
 import { LiveSocket } from "@/live/socket";
@@ -36,21 +31,6 @@ export interface Travelled {
   readonly text: string;
 }
 
-export interface Problem {
-  readonly code: string;
-  readonly message: string;
-}
-
-export interface Publishing {
-  readonly failedCount: number;
-  readonly last: { readonly seq: number; readonly topic: string } | null;
-  readonly problem: Problem | null;
-  readonly publishedCount: number;
-  readonly topic: string;
-  /** Null when nothing is being sent. */
-  readonly total: number | null;
-}
-
 export interface SessionView {
   readonly frames: readonly Travelled[];
   readonly isSubscribed: boolean;
@@ -71,16 +51,6 @@ const FRAME_CHARS = 2_000;
 const SEND_EVERY_MS = 50;
 const REF_SUBSCRIBE = "subscribe";
 const REF_UNSUBSCRIBE = "unsubscribe";
-const REF_PUBLISH = "publish-";
-
-const QUIET: Publishing = {
-  failedCount: 0,
-  last: null,
-  problem: null,
-  publishedCount: 0,
-  topic: "",
-  total: null,
-};
 
 export class Session {
   readonly #socket: LiveSocket;
@@ -94,8 +64,7 @@ export class Session {
   #isSubscribed = false;
   #problem: Problem | null = null;
   #note: string | null = null;
-  #publishing = QUIET;
-  #batch: (Batch & { readonly draft: Drafted; readonly topic: string }) | null = null;
+  #batch: Batch | null = null;
   #sender: ReturnType<typeof setInterval> | null = null;
   #number = 0;
   #view: SessionView;
@@ -121,7 +90,6 @@ export class Session {
   }
 
   close(): void {
-    this.stopPublishing();
     this.#socket.stop();
     this.#painter.cancel();
   }
@@ -154,37 +122,31 @@ export class Session {
   }
 
   publish(topic: string, draft: Drafted, total: number, perS: number): void {
-    if (this.#batch) return;
-    const startedAt = performance.now();
-    this.#batch = { answered: 0, draft, perS, sent: 0, startedAt, topic, total };
-    this.#publishing = { ...QUIET, topic, total };
-    this.#sender = setInterval(() => this.#sendDue(), SEND_EVERY_MS);
+    if (this.#batch?.isSending) return;
+    this.#batch = new Batch({ draft, perS, startedAt: performance.now(), topic, total });
+    this.#sender ??= setInterval(() => this.#sendDue(), SEND_EVERY_MS);
     this.#sendDue();
     this.#painter.now();
   }
 
   /** What was sent is published; the rest is not sent. */
-  stopPublishing(problem: Problem | null = null): void {
-    if (this.#sender !== null) clearInterval(this.#sender);
-    this.#sender = this.#batch = null;
-    const before = this.#publishing;
-    this.#publishing = { ...before, problem: problem ?? before.problem, total: null };
+  stopPublishing(): void {
+    this.#batch?.stop();
     this.#painter.soon();
   }
 
   #sendDue(): void {
     const batch = this.#batch;
-    if (!batch) return;
-    const count = dueCount(batch, performance.now());
-    for (let at = 0; at < count; at += 1) {
-      const seq = batch.sent + at + 1;
-      const act = filledIn(batch.draft, filling(seq));
-      if (!this.#send(publishFrame(batch.topic, act, `${REF_PUBLISH}${seq}`))) {
-        this.stopPublishing({ code: "not_connected", message: "the connection is not open" });
-        return;
-      }
+    if (!batch?.isSending) {
+      if (this.#sender !== null) clearInterval(this.#sender);
+      this.#sender = null;
+      return;
     }
-    this.#batch = { ...batch, sent: batch.sent + count };
+    for (let left = batch.dueCount(performance.now()); left > 0 && batch.isSending; left -= 1) {
+      const ref = newRef("publish");
+      if (this.#send(batch.next(ref))) batch.sent(ref);
+      else batch.stop({ code: "not_connected", message: "it could not be sent" });
+    }
   }
 
   #subscribe(): void {
@@ -223,13 +185,7 @@ export class Session {
       this.#isSubscribed = false;
       this.#inbox.lost();
     }
-    if (state !== "open") {
-      const lost = {
-        code: "connection_lost",
-        message: "whether the last ones are stored is not known",
-      };
-      if (this.#batch) this.stopPublishing(lost);
-    }
+    if (state !== "open") this.#batch?.lost();
     this.#painter.soon();
   }
 
@@ -259,7 +215,7 @@ export class Session {
         return;
       }
       case "published":
-        this.#answered({ last: frame });
+        this.#batch?.published(frame.ref ?? "", frame);
         return;
       case "gap":
         this.#note = gapText(frame.topic, frame.from_seq, frame.to_seq, frame.reason);
@@ -271,37 +227,21 @@ export class Session {
 
   /** Subscribing to a topic has made it: that it is missing is not so any more. */
   #found(topic: string): void {
-    const { problem, topic: missing } = this.#publishing;
-    if (problem?.code === "topic_not_found" && missing === topic) this.#publishing = QUIET;
+    const { problem, topic: missing } = this.#batch?.view ?? QUIET;
+    if (problem?.code === "topic_not_found" && missing === topic) this.#batch = null;
   }
 
   #refused({ code, message, ref = "" }: Extract<ServerFrame, { type: "error" }>): void {
     if (this.#inbox.refused(ref, `${message} (${code})`)) return;
-    if (ref.startsWith(REF_PUBLISH)) this.#answered({ problem: { code, message } });
-    else if (ref === REF_SUBSCRIBE) this.#ended(message, code);
-    else if (ref !== REF_UNSUBSCRIBE) this.#problem = { code, message };
+    this.#batch?.refused(ref, { code, message });
+    if (ref === REF_SUBSCRIBE) this.#ended(message, code);
+    else if (ref === "") this.#problem = { code, message };
   }
 
   #ended(message: string, code = "subscription_ended"): void {
     this.#wanted = this.#resume = null;
     this.#isSubscribed = false;
     this.#problem = { code, message };
-  }
-
-  #answered({ last, problem }: { last?: Publishing["last"]; problem?: Problem }): void {
-    const before = this.#publishing;
-    this.#publishing = {
-      ...before,
-      failedCount: before.failedCount + (problem ? 1 : 0),
-      last: last ?? before.last,
-      problem: problem ?? before.problem,
-      publishedCount: before.publishedCount + (problem ? 0 : 1),
-    };
-    const batch = this.#batch;
-    if (!batch) return;
-    this.#batch = { ...batch, answered: batch.answered + 1 };
-    // What the server refuses once it refuses again.
-    if (problem || batch.answered + 1 >= batch.total) this.stopPublishing();
   }
 
   #publish(): void {
@@ -317,7 +257,7 @@ export class Session {
       machine: this.#socket.machine,
       note: this.#note,
       problem: this.#problem,
-      publishing: this.#publishing,
+      publishing: this.#batch?.view ?? QUIET,
       rates: this.#tail.rates(performance.now()),
       seenCount: this.#tail.seenCount,
       shownCount: this.#tail.shownCount,
