@@ -54,7 +54,7 @@ def test_names_of_what_there_is_are_completed_wherever_they_stand(
         "context": completion.contexts,
     }
     wanted = {**noun, "pattern": noun["topic"], "key_id": completion.keys}
-    wanted["node_id"] = completion.nodes
+    wanted |= {"node_id": completion.nodes, "job_id": completion.jobs}
     for param in command.params:
         kind = noun.get(path[0]) if param.name == "name" else wanted.get(str(param.name))
         is_new = path[-1] in ("create", "add") and param.name in ("name", "tenant")
@@ -86,6 +86,8 @@ def test_names_are_those_of_the_server(server: RunningServer) -> None:
     assert completed("conduit topic get ord", **here) == ["orders", "orders.refunds"]
     assert completed("conduit sub orders --subscription ", **here) == ["billing"]
     assert completed(f"conduit dlq ls --url {server.url} --topic l") == ["logs"]
+    job = Conduit(server.url).ok("dlq", "redrive", "--all", "--yes").json["id"]
+    assert completed(f"conduit dlq job {job[:9]}", **here) == [job]
     assert completed("conduit node get ", **here) == [socket.gethostname()]
     assert completed("conduit health --wa", **here) == ["--wait"]
 

@@ -18,7 +18,8 @@ import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
 import { grantText, isOwnKey } from "@/features/signin/model";
 import { keysQuery } from "@/services/apiKeys";
-import { asksNobody, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/api-keys");
 

@@ -13,7 +13,8 @@ import { useKeyNames } from "@/features/audit/useKeyNames";
 import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
 import { auditQuery } from "@/services/audit";
-import { asksNobody, reasonAgainst, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
+import { asksNobody, reasonAgainst } from "@/services/rights";
+import { useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/audit");
 // Between what is typed and what is asked for.

@@ -11,6 +11,7 @@ import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
 import { Job } from "@/features/deadLetters/Job";
 import { JobDialog } from "@/features/deadLetters/JobDialog";
+import { Jobs } from "@/features/deadLetters/Jobs";
 import { LetterDetail } from "@/features/deadLetters/LetterDetail";
 import { LetterTable } from "@/features/deadLetters/LetterTable";
 import {
@@ -27,7 +28,7 @@ import {
 import { OneDialog } from "@/features/deadLetters/OneDialog";
 import { Allowed } from "@/features/signin/Allowed";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainst, useReasonAgainstMany } from "@/services/server";
 
 const route = getRouteApi("/dead-letters");
 
@@ -39,6 +40,8 @@ export function DeadLettersPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const unable = useReasonAgainst("manage");
+  const unread = useReasonAgainst("manage", search.topic);
+  const unableMany = useReasonAgainstMany(search.topic);
   const [dialog, setDialog] = useState<Dialog | null>(null);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const change = (next: Partial<LettersSearch>) =>
@@ -49,11 +52,12 @@ export function DeadLettersPage() {
   const some = (act: Act) =>
     setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
-    <Page actions={<AllActions onAct={all} unable={unable} />} title="Dead letters">
+    <Page actions={<AllActions onAct={all} unable={unableMany} />} title="Dead letters">
       <Allowed reason={unable}>
         {search.job && (
           <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
         )}
+        <Jobs but={search.job} onOpen={(job) => change({ job })} unable={unable} />
         <Filters
           onChange={(next) => {
             setChosen(new Set());
@@ -61,39 +65,41 @@ export function DeadLettersPage() {
           }}
           search={search}
         >
-          <Refresh search={search} />
+          {unread === null && <Refresh search={search} />}
         </Filters>
-        <div className={search.letter ? "max-xl:hidden" : ""}>
-          <GroupsOf search={search} />
-        </div>
-        {ids.length > 0 && (
-          <Chosen
-            amount={ids.length}
-            onAct={some}
-            onNone={() => setChosen(new Set())}
-            unable={unable}
-          />
-        )}
-        <div
-          className={
-            search.letter
-              ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
-              : ""
-          }
-        >
+        <Allowed reason={unread}>
           <div className={search.letter ? "max-xl:hidden" : ""}>
-            <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+            <GroupsOf search={search} />
           </div>
-          {search.letter && (
-            <LetterDetail
-              id={search.letter}
-              onAct={(act, { id, subscription }) =>
-                setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
-              }
-              unable={unable}
+          {ids.length > 0 && (
+            <Chosen
+              amount={ids.length}
+              onAct={some}
+              onNone={() => setChosen(new Set())}
+              unable={unableMany}
             />
           )}
-        </div>
+          <div
+            className={
+              search.letter
+                ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
+                : ""
+            }
+          >
+            <div className={search.letter ? "max-xl:hidden" : ""}>
+              <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+            </div>
+            {search.letter && (
+              <LetterDetail
+                id={search.letter}
+                onAct={(act, { id, subscription }) =>
+                  setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
+                }
+                unable={unable}
+              />
+            )}
+          </div>
+        </Allowed>
       </Allowed>
       {dialog?.kind === "many" && (
         <JobDialog

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from conduit.protocol.job_records import JobAnswer, JobList
 from conduit.protocol.node_records import NodeAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
-    JobAnswer,
     KeyAnswer,
     SubscriptionAnswer,
     TenantAnswer,
@@ -21,6 +21,7 @@ from conduit.protocol.records import (
 Topic = TopicAnswer
 Subscription = SubscriptionAnswer
 DeadLetterJob = JobAnswer
+DeadLetterJobs = JobList
 Key = KeyAnswer
 Tenant = TenantAnswer
 Node = NodeAnswer

@@ -42,12 +42,14 @@ class DeadFilter(msgspec.Struct, frozen=True):
     q: str | None = None
     """A substring of the payload, the key, the message id or the reason; case matters."""
     is_redriven: bool | None = None
+    patterns: tuple[str, ...] | None = None
+    """Of topics: of those that one of these has."""
 
     @property
     def is_search(self) -> bool:
         """Whether one that does not match may be looked at."""
         has_index = self.topic is None or self.subscription == ""
-        rest = (self.reason, self.from_ms, self.to_ms, self.q, self.is_redriven)
+        rest = (self.reason, self.from_ms, self.to_ms, self.q, self.is_redriven, self.patterns)
         return not has_index or any(value is not None for value in rest)
 
 

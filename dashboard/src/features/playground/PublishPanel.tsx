@@ -32,7 +32,7 @@ interface PublishPanelProps {
 export function PublishPanel(props: PublishPanelProps) {
   const { draft, onDraft, onTerms, onTopic, session, terms, topic, view } = props;
   const { perS, total } = read(terms);
-  const unable = useReasonAgainst("publish");
+  const unable = useReasonAgainst("publish", topic);
   const wrong = nameProblem(topic) ?? draftProblem(draft);
   const isOpen = view.machine.state === "open";
   const change = (part: Partial<Drafted>) => {
@@ -196,7 +196,7 @@ function Outcome({
 
 function CreateIt({ topic }: { readonly topic: string }) {
   const create = useCreateTopic();
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", topic);
   // Somebody else may have been faster.
   const isThere =
     create.isSuccess || (create.error && asApiError(create.error).code === "topic_exists");

@@ -8,7 +8,7 @@ import { SETTLED_COUNT } from "@/features/playground/inbox";
 import { type PlaygroundLook, startProblem } from "@/features/playground/look";
 import type { Session, SessionView } from "@/features/playground/session";
 import { read, type Terms } from "@/features/playground/terms";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainstSubscribing } from "@/services/server";
 
 interface SubscribePanelProps {
   readonly look: PlaygroundLook;
@@ -65,8 +65,8 @@ function Came({
 
 function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelProps) {
   const { ackWaitMs, windowCount } = read(terms);
-  const unable = useReasonAgainst("subscribe");
   const pattern = look.pattern || look.topic;
+  const unable = useReasonAgainstSubscribing(pattern, look.name);
   const wrong = startProblem(look.start);
   const submit = (event: FormEvent) => {
     event.preventDefault();

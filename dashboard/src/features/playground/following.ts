@@ -2,8 +2,8 @@
 // socket. Frames of what it was subscribed to before, which come late, are nobody's.
 
 import type { Problem } from "@/features/playground/batch";
-import { covers } from "@/features/topics/covers";
 import type { GapFrame, MessageFrame, ServerFrame, SubscribedFrame } from "@/live/frames";
+import { covers } from "@/services/covers";
 
 export interface Wanted {
   readonly ack: "auto" | "explicit";

@@ -8,7 +8,8 @@ import { useNow } from "@/components/useNow";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
-import { asksNobody, whoamiQuery } from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { whoamiQuery } from "@/services/server";
 
 /** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
  * if it was somebody's: so it is as it was when he comes back. */

@@ -12,6 +12,7 @@ import {
   startOf,
 } from "@/features/subscriptions/model";
 import { StartFields } from "@/features/subscriptions/StartFields";
+import { useReasonAgainst } from "@/services/server";
 import { type Start, useCreateSubscription } from "@/services/subscriptions";
 
 interface CreateSubscriptionProps {
@@ -43,7 +44,8 @@ function Form({ onClose }: CreateSubscriptionProps) {
   const create = useCreateSubscription();
   const start = startOf(kind, typed);
   const problem = typeof start === "object" && "problem" in start ? start.problem : null;
-  const problems = { name: nameProblem(name), topic: patternProblem(topic) };
+  const unable = useReasonAgainst("manage", topic);
+  const problems = { name: nameProblem(name), topic: patternProblem(topic) ?? unable };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);

@@ -6,11 +6,21 @@ import { Badge } from "@/components/Badge";
 import { count } from "@/components/format";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
-import { covers } from "@/features/topics/covers";
+import { Allowed } from "@/features/signin/Allowed";
+import { covers } from "@/services/covers";
+import { useReasonAgainst } from "@/services/server";
 import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
 
 /** The durable subscriptions that follow a topic, and how far behind each is in it. */
 export function Followers({ topic }: { readonly topic: string }) {
+  return (
+    <Allowed reason={useReasonAgainst("manage")}>
+      <List topic={topic} />
+    </Allowed>
+  );
+}
+
+function List({ topic }: { readonly topic: string }) {
   const all = useQuery(subscriptionsQuery());
   if (all.isPending) return <Loading what="subscriptions" />;
   if (all.isError && !all.data) {
