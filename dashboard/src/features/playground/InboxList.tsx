@@ -24,6 +24,13 @@ const LOOK: Readonly<Record<ItemState, readonly [Tone, string]>> = {
   out: ["info", "in flight"],
   rejected: ["bad", "rejected"],
 };
+const EMPTY: Readonly<Record<SessionView["following"], string>> = {
+  asking: "Subscribing…",
+  none: "Nothing is subscribed to.",
+  on: "Nothing has come yet: publish something.",
+  unasked: "It is subscribed to when there is a connection.",
+  waiting: "It is tried again in a moment.",
+};
 const VERBS: readonly (readonly [Verb, string])[] = [
   ["ack", "Ack"],
   ["nack", "Nack"],
@@ -48,9 +55,7 @@ export function InboxList({ session, view }: InboxListProps) {
   if (view.items.length === 0) {
     return (
       <p className="rounded-lg border border-line border-dashed px-4 py-8 text-center text-dim">
-        {view.isSubscribed
-          ? "Nothing has come yet: publish something."
-          : "Nothing is subscribed to."}
+        {EMPTY[view.following]}
       </p>
     );
   }
