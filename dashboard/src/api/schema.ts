@@ -173,6 +173,8 @@ export const DeliveryAnswer = z.object({
   attempts: z.number(),
   last_reason: z.string().nullable(),
   next_attempt_at: z.string().nullable(),
+  died_at: z.string().nullable(),
+  redriven_at: z.string().nullable(),
 });
 export type DeliveryAnswer = z.infer<typeof DeliveryAnswer>;
 
@@ -881,5 +883,6 @@ export const WhoAmI = z.object({
   limits: TenantLimits,
   key_name: z.string().nullable().optional(),
   session: SessionAnswer.nullable().optional(),
+  now: z.string().nullable().optional(),
 });
 export type WhoAmI = z.infer<typeof WhoAmI>;

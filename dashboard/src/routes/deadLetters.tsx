@@ -27,6 +27,7 @@ import {
 } from "@/features/deadLetters/model";
 import { OneDialog } from "@/features/deadLetters/OneDialog";
 import { Allowed } from "@/features/signin/Allowed";
+import { serverNow } from "@/live/serverClock";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
 import { useReasonAgainst, useReasonAgainstMany } from "@/services/server";
 
@@ -47,7 +48,7 @@ export function DeadLettersPage() {
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
   const all = (act: Act) =>
-    setDialog({ act, kind: "many", meant: whichOf(search, Date.now()), what: described(search) });
+    setDialog({ act, kind: "many", meant: whichOf(search, serverNow()), what: described(search) });
   const ids = [...chosen];
   const some = (act: Act) =>
     setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
@@ -175,7 +176,7 @@ function Chosen({ amount, onAct, onNone, unable: noRight }: ChosenProps) {
 
 function GroupsOf({ search }: { readonly search: LettersSearch }) {
   const filter = filterOf(search);
-  const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, Date.now())));
+  const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, serverNow())));
   if (groups.isPending) return <Loading rows={3} what="groups" />;
   if (!groups.data) {
     // The list says it.
@@ -205,7 +206,7 @@ function Refresh({ search }: { readonly search: LettersSearch }) {
 }
 
 function useLetters(search: LettersSearch) {
-  return useInfiniteQuery(lettersQuery(filterOf(search), () => whichOf(search, Date.now())));
+  return useInfiniteQuery(lettersQuery(filterOf(search), () => whichOf(search, serverNow())));
 }
 
 interface ListProps {

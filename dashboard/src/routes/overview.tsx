@@ -3,7 +3,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
-import { useNow } from "@/components/useNow";
+import { useNow, useServerNow } from "@/components/useNow";
 import { Attention } from "@/features/overview/Attention";
 import { attention, staleness } from "@/features/overview/attention";
 import { Busiest } from "@/features/overview/Busiest";
@@ -144,7 +144,7 @@ function Ranges() {
 function Charts() {
   const { from, range, to } = route.useSearch();
   const navigate = route.useNavigate();
-  const nowS = useNow() / 1_000;
+  const nowS = useServerNow() / 1_000;
   const span = spanOf(from, to);
   const history = useQuery(historyQuery(reachOf(range, span, nowS)));
   const samples = history.data?.samples ?? [];

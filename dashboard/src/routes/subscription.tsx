@@ -117,8 +117,12 @@ function Actions({ onDelete, subscription }: OfProps & { readonly onDelete: () =
         )}
         {paused ? "Resume" : "Pause"}
       </Button>
-      <Button onClick={() => setMoving(true)} unable={unable}>
-        <FastForward aria-hidden className="size-4" /> Move…
+      <Button
+        onClick={() => setMoving(true)}
+        title="Moves the place from which it goes on, back or forward"
+        unable={unable}
+      >
+        <FastForward aria-hidden className="size-4" /> Seek…
       </Button>
       <Button onClick={onDelete} unable={unable}>
         <Trash2 aria-hidden className="size-4 text-bad" /> Delete…

@@ -3,10 +3,10 @@ import { setSession } from "@/api/caller";
 import { request } from "@/api/request";
 import {
   type ChangedKey,
-  type Grant,
   KeyAnswer,
   KeyCreated,
   KeyList,
+  type NewKey,
   type WhoAmI,
 } from "@/api/schema";
 import { useAct } from "@/services/act";
@@ -35,12 +35,6 @@ export const keyQuery = (id: string) =>
     queryKey: ["keys", "one", id],
     refetchInterval: polledSlowly(LIST_MS).refetchInterval,
   });
-
-export interface NewKey {
-  readonly name: string;
-  readonly scopes: readonly Grant[];
-  readonly ttl_s?: number;
-}
 
 const TOUCHES = { touches: [["keys"]] } as const;
 // Whose answers have a secret: they are forgotten with who has asked, and are told in any case.

@@ -4,6 +4,7 @@ import { queryOptions, useQuery } from "@tanstack/react-query";
 import { setSession } from "@/api/caller";
 import { request } from "@/api/request";
 import { Health, TenantList, WhoAmI } from "@/api/schema";
+import { reportServerTime } from "@/live/serverClock";
 import { polledSlowly } from "@/services/polled";
 import {
   reasonAgainst,
@@ -20,7 +21,10 @@ const WHOAMI_MS = 60_000;
 export const whoamiQuery = () =>
   queryOptions({
     queryFn: async ({ client, queryKey, signal }) => {
-      const who = await request(WhoAmI, "/api/whoami", { anySession: true, signal });
+      const askedAt = Date.now();
+      const asked = { anySession: true, signal };
+      const { now, ...who } = await request(WhoAmI, "/api/whoami", asked);
+      if (now) reportServerTime({ answeredAt: Date.now(), askedAt, serverAt: Date.parse(now) });
       const before = client.getQueryData<WhoAmI>(queryKey);
       setSession(who.session?.id ?? null);
       // Somebody else has signed in, here or in another tab: what the page has is not his.

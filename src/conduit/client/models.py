@@ -72,13 +72,16 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 class DeliveryState(msgspec.Struct, frozen=True):
     """What became of a message in one durable subscription. `state`: `pending`, `in_flight`, `retrying`,
-    `acked`, `dead`, `dropped`, `discarded` or `settled`."""
+    `acked`, `dead`, `dropped`, `discarded` or `settled`. `died_at`, `redriven_at`: of its dead letter, as
+    long as that is there."""
 
     subscription: str
     state: str
     attempts: int
     last_reason: str | None = None
     next_attempt_at: str | None = None
+    died_at: str | None = None
+    redriven_at: str | None = None
 
 
 class MessageDetail(StoredMessage, frozen=True, kw_only=True):

@@ -245,7 +245,7 @@ class SessionAnswer(msgspec.Struct, frozen=True):
 class WhoAmI(msgspec.Struct, frozen=True):
     """Whom the credential stands for, and what it may do. `key_id` is null for `DEFAULT_API_KEY`, for tokens
     of an identity provider, and without authentication; `key_name` where it is, and for tokens; `session`
-    unless it is one.
+    unless it is one. `now` is the time by the server's clock.
     """
 
     tenant: str
@@ -257,6 +257,8 @@ class WhoAmI(msgspec.Struct, frozen=True):
     """Those of the tenant, and where a key has one of its own that is less, that."""
     key_name: str | None = None
     session: SessionAnswer | None = None
+    now: str | None = None
+    """Null of a server that does not say it."""
 
 
 class KeyAnswer(msgspec.Struct, frozen=True):

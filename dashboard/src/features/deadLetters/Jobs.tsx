@@ -8,7 +8,7 @@ import { Outcome } from "@/components/Outcome";
 import { Progress } from "@/components/Progress";
 import { Failure, isForbidden, Stale } from "@/components/states";
 import { Time } from "@/components/Time";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import {
   doneCount,
   JOB_TONES,
@@ -30,7 +30,7 @@ interface JobsProps {
 /** Jobs of everybody: those that run, and folded those that ended lately. Nothing, where there are none. */
 export function Jobs({ but, onOpen, unable }: JobsProps) {
   const jobs = useQuery(jobsQuery());
-  const now = useNow();
+  const now = useServerNow();
   // Mostly there are none: a place that is kept for them would come and go.
   if (jobs.isPending) return null;
   if (!jobs.data) {

@@ -1,8 +1,9 @@
 // Jobs that redrive or discard, in words: for which letters, how far, and what came of it.
 
 import type { JobAnswer, LettersMeant } from "@/api/schema";
-import { count, duration, exactly, rate } from "@/components/format";
+import { count, duration, rate } from "@/components/format";
 import type { Tone } from "@/components/stateColours";
+import { exactly } from "@/components/times";
 import { ACTS } from "@/features/deadLetters/acts";
 import { chips, letters } from "@/features/deadLetters/model";
 

@@ -4,6 +4,7 @@ import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field, inputClass } from "@/components/Field";
 import { count } from "@/components/format";
+import type { Publishing } from "@/features/playground/batch";
 import { setDraft } from "@/features/playground/draft";
 import {
   type Drafted,
@@ -11,7 +12,7 @@ import {
   RATE_MAX_PER_S,
   REPEAT_MAX_COUNT,
 } from "@/features/playground/publishing";
-import type { Publishing, Session, SessionView } from "@/features/playground/session";
+import type { Session, SessionView } from "@/features/playground/session";
 import { read, type Terms } from "@/features/playground/terms";
 import { nameProblem } from "@/features/topics/model";
 import { useReasonAgainst } from "@/services/server";

@@ -4,7 +4,7 @@ import { type ReactNode, useEffect } from "react";
 import { asApiError } from "@/api/errors";
 import type { WhoAmI } from "@/api/schema";
 import { Loading } from "@/components/states";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
@@ -46,7 +46,7 @@ function Card() {
 }
 
 function Over({ who }: { readonly who: WhoAmI }) {
-  const now = useNow();
+  const now = useServerNow();
   const isNew = asksNobody(who);
   return (
     <Dialog.Root open>

@@ -11,7 +11,7 @@ import { covers } from "@/services/covers";
 import { useReasonAgainst } from "@/services/server";
 import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
 
-/** The durable subscriptions that follow a topic, and how far behind each is in it. */
+/** The durable subscriptions that follow a topic, and the lag of each in it. */
 export function Followers({ topic }: { readonly topic: string }) {
   return (
     <Allowed reason={useReasonAgainst("manage")}>
@@ -43,9 +43,9 @@ function List({ topic }: { readonly topic: string }) {
         </Empty>
       ) : (
         <Table
-          caption="Those that follow it, with what is behind in this topic"
-          columns={["Name", "State", "Behind", "In flight", "Retries", "Dead", "Attached"]}
-          numbers={["Behind", "In flight", "Retries", "Dead", "Attached"]}
+          caption="Those that follow it. The lag is how many messages of this topic each has not settled"
+          columns={["Name", "State", "Lag", "In flight", "Retries", "Dead", "Attached"]}
+          numbers={["Lag", "In flight", "Retries", "Dead", "Attached"]}
           rows={found.map((each) => [
             each.name,
             <div key="name">

@@ -141,13 +141,14 @@ FROM conduit.dead_tallies WHERE tenant = $1
 """
 
 _FATES = """
-SELECT subscription, CASE WHEN redriven_at_ms IS NULL THEN $4 ELSE $5 END, attempts, reason
+SELECT subscription, CASE WHEN redriven_at_ms IS NULL THEN $4 ELSE $5 END, attempts, reason,
+    died_at_ms, redriven_at_ms
 FROM conduit.dead_letters WHERE topic_id = $1 AND seq = $2 AND subscription = ANY($3::text[])
 UNION ALL
-SELECT subscription, fate, 0, '' FROM conduit.gone_letters
+SELECT subscription, fate, 0, '', NULL, NULL FROM conduit.gone_letters
 WHERE topic_id = $1 AND seq = $2 AND subscription = ANY($3::text[])
 UNION ALL
-SELECT '', $6, 0, '' FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
+SELECT '', $6, 0, '', NULL, NULL FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
 """
 
 
@@ -353,7 +354,7 @@ async def fates(
     names = list(subscriptions)
     async with scope.across(connection):
         found = await connection.fetch(_FATES, topic_id, seq, names, DEAD, REDRIVEN, FORGOTTEN)
-    return fates_of([(row[0], row[1], row[2], row[3].decode()) for row in found], names)
+    return fates_of([(*row[:3], row[3].decode(), *row[4:]) for row in found], names)
 
 
 def count_of(status: str) -> int:

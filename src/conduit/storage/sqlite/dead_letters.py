@@ -80,13 +80,15 @@ FROM dead_tallies WHERE tenant = ?
 """
 
 _FATES = """
-SELECT subscription, iif(redriven_at_ms IS NULL, :dead, :redriven), attempts, reason FROM dead_letters
+SELECT subscription, iif(redriven_at_ms IS NULL, :dead, :redriven), attempts, reason, died_at_ms,
+    redriven_at_ms
+FROM dead_letters
 WHERE topic_id = :topic_id AND seq = :seq AND subscription IN (SELECT value FROM json_each(:names))
 UNION ALL
-SELECT subscription, fate, 0, '' FROM gone_letters
+SELECT subscription, fate, 0, '', NULL, NULL FROM gone_letters
 WHERE topic_id = :topic_id AND seq = :seq AND subscription IN (SELECT value FROM json_each(:names))
 UNION ALL
-SELECT '', :forgotten, 0, '' FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
+SELECT '', :forgotten, 0, '', NULL, NULL FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
 """
 
 _LOST = """
