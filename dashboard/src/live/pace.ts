@@ -19,12 +19,14 @@ const listeners = new Set<() => void>();
 
 export function setPace(ms: PaceMs): void {
   paceMs = ms;
-  for (const listener of listeners) listener();
+  for (const listener of [...listeners]) listener();
 }
 
 /** Who is nobody any more would only be told so again and again. */
 export function holdPace(hold: boolean): void {
+  if (isHeld === hold) return;
   isHeld = hold;
+  for (const listener of [...listeners]) listener();
 }
 
 export function currentPace(): PaceMs {
@@ -32,7 +34,7 @@ export function currentPace(): PaceMs {
 }
 
 export function usePace(): PaceMs {
-  return useSyncExternalStore(subscribe, () => paceMs);
+  return useSyncExternalStore(onPaceChange, () => paceMs);
 }
 
 /** Whether what came at that time is old, for the pace at which it should come. */
@@ -40,7 +42,7 @@ export function isStale(updatedAt: number, now: number, ms: PaceMs): boolean {
   return ms !== null && updatedAt > 0 && now - updatedAt > STALE_AFTER_INTERVALS * ms + 1_000;
 }
 
-function subscribe(listener: () => void): () => void {
+export function onPaceChange(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }

@@ -75,7 +75,7 @@ export const messageQuery = (id: string) =>
         signal,
       }),
     queryKey: ["messages", "one", id],
-    refetchInterval: polled.refetchInterval,
+    ...polled,
   });
 
 /** Dead letters of a topic, the newest first. */
