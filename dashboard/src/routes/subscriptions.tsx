@@ -54,14 +54,7 @@ export function SubscriptionsPage() {
       {found.data && subscriptions.length === 0 && (
         <Nothing create={create} onClear={() => search("")} q={q} />
       )}
-      {subscriptions.length > 0 && (
-        <SubscriptionTable
-          hasMore={found.hasNextPage}
-          isLoadingMore={found.isFetchingNextPage}
-          onMore={found.fetchNextPage}
-          subscriptions={subscriptions}
-        />
-      )}
+      {subscriptions.length > 0 && <SubscriptionTable list={found} subscriptions={subscriptions} />}
       {creating && <CreateSubscription onClose={() => setCreating(false)} />}
     </Page>
   );

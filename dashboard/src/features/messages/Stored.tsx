@@ -31,13 +31,13 @@ export function Stored({ filter, look, onLook }: StoredProps) {
     return <Nothing filter={filter} onLook={onLook} onRefresh={list.refetch} />;
   }
   const isFull = rows.length >= ROWS_MAX_COUNT;
-  const goesOn = list.hasNextPage && !list.isFetching && !list.isError && !isFull;
+  const goesOn = list.hasNextPage && !isFull;
   return (
     <MessageRows
       footer={
         <>
           <span aria-live="polite">{said(list.data?.pages ?? [], rows, list)}</span>
-          {searches && goesOn && (
+          {searches && goesOn && !list.isFetching && (
             <Button onClick={() => list.fetchNextPage()}>Keep scanning</Button>
           )}
           {isFull && <span>The rest is not loaded: narrow it with a filter.</span>}
@@ -50,7 +50,7 @@ export function Stored({ filter, look, onLook }: StoredProps) {
       }
       label="Messages"
       // A search is a cost that a person decides on.
-      onEnd={goesOn && !searches ? list.fetchNextPage : undefined}
+      list={goesOn && !searches ? list : undefined}
       openId={look.msg}
       rows={rows}
     />
