@@ -34,7 +34,7 @@ export function currentPace(): PaceMs {
 }
 
 export function usePace(): PaceMs {
-  return useSyncExternalStore(onPaceChange, () => paceMs);
+  return useSyncExternalStore(onPace, () => paceMs);
 }
 
 /** Whether what came at that time is old, for the pace at which it should come. */
@@ -42,7 +42,8 @@ export function isStale(updatedAt: number, now: number, ms: PaceMs): boolean {
   return ms !== null && updatedAt > 0 && now - updatedAt > STALE_AFTER_INTERVALS * ms + 1_000;
 }
 
-export function onPaceChange(listener: () => void): () => void {
+/** Calls it after each change; what it returns ends that. */
+export function onPace(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }

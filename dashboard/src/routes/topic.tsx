@@ -43,10 +43,10 @@ const LABELS = {
 export function TopicPage() {
   const { name } = route.useParams();
   const { tab } = route.useSearch();
-  const unread = useReasonAgainstReading();
+  const unread = useReasonAgainstReading(name);
   const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
   const [dialog, setDialog] = useState<"delete" | "purge" | null>(null);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", name);
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
   const shown = isGone ? undefined : topic.data;
   return (

@@ -1,7 +1,7 @@
 import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { asApiError, heededMs } from "@/api/errors";
 import { stranger } from "@/live/acquaintance";
-import { onPaceChange } from "@/live/pace";
+import { onPace } from "@/live/pace";
 
 // What may succeed a moment later is asked again so often before a person hears of it.
 const RETRIES_COUNT = 2;
@@ -44,7 +44,7 @@ export function createQueryClient(): QueryClient {
   const askAgain = () =>
     void client.invalidateQueries({ queryKey: ["whoami"] }, { cancelRefetch: false });
   stranger.on(askAgain);
-  onPaceChange(() => repace(client));
+  onPace(() => repace(client));
   return client;
 }
 
@@ -58,7 +58,7 @@ export function retryMs(failures: number, error: unknown): number {
   return heededMs(RETRY_FIRST_MS * 2 ** failures, error);
 }
 
-/** Each query that is shown looks at the pace only after an answer: so it has it looked at now. */
+/** Another pace counts at once, also for what is not rendered again: each timer was set for the one before. */
 function repace(client: QueryClient): void {
   for (const { observers } of client.getQueryCache().getAll()) {
     for (const observer of observers) observer.setOptions(observer.options);

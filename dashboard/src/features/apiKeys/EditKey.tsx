@@ -4,13 +4,14 @@ import type { KeyAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
-import { exactly } from "@/components/format";
 import { Failure } from "@/components/states";
+import { exactly } from "@/components/times";
 import { KEY_LIMITS, keyChange, keyFieldsOf, keyProblems } from "@/features/apiKeys/editing";
 import { ENDS, NAME_MAX_CHARS } from "@/features/apiKeys/model";
 import { ScopeFields } from "@/features/apiKeys/ScopeFields";
 import { isOwnKey } from "@/features/signin/model";
 import { LimitFields } from "@/features/tenants/LimitFields";
+import { serverNow } from "@/live/serverClock";
 import { useChangeKey } from "@/services/apiKeys";
 import { whoamiQuery } from "@/services/server";
 
@@ -27,7 +28,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
   const { data: who } = useQuery(whoamiQuery());
   const change = useChangeKey(before.id);
   const problems = keyProblems(fields, before);
-  const body = keyChange(fields, before, Date.now());
+  const body = keyChange(fields, before, serverNow());
   const unable = reasonAgainst(Object.values(problems), body);
   const submit = (event: FormEvent) => {
     event.preventDefault();

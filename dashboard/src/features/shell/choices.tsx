@@ -2,7 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useMatches, useNavigate } from "@tanstack/react-router";
 import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
 import { PACES, setPace, usePace } from "@/live/pace";
-import { mayChooseTenant, tenantsQuery, useTenant, whoamiQuery } from "@/services/server";
+import { mayChooseTenant } from "@/services/rights";
+import { tenantsQuery, useTenant, whoamiQuery } from "@/services/server";
 
 const LOOK = "min-h-8 max-w-44 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
 const THEME_LABELS: Readonly<Record<Theme, string>> = {

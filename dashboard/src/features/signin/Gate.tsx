@@ -6,12 +6,13 @@ import type { WhoAmI } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading } from "@/components/states";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import { useChooseTenant } from "@/features/shell/choices";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
-import { actingQuery, asksNobody, useTenant, whoamiQuery } from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { actingQuery, useTenant, whoamiQuery } from "@/services/server";
 import { useSignOut } from "@/services/session";
 
 /** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
@@ -109,7 +110,7 @@ function Card() {
 }
 
 function Over({ who }: { readonly who: WhoAmI }) {
-  const now = useNow();
+  const now = useServerNow();
   const isNew = asksNobody(who);
   return (
     <Dialog.Root open>

@@ -16,7 +16,7 @@ import { useChangeSubscription } from "@/services/subscriptions";
 export function Settings({ subscription }: { readonly subscription: SubscriptionAnswer }) {
   const [texts, setTexts] = useState<Texts | null>(null);
   const change = useChangeSubscription(subscription.name);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", subscription.topic);
   const shown = texts ?? current(subscription);
   const wanted = changes(shown, subscription);
   const nothing = wanted !== null && Object.keys(wanted).length === 0;

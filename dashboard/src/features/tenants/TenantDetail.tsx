@@ -4,9 +4,10 @@ import { type FormEvent, useState } from "react";
 import type { TenantAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { counted, exactly } from "@/components/format";
+import { counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
+import { exactly } from "@/components/times";
 import { Bars } from "@/features/tenants/Bars";
 import { LimitFields } from "@/features/tenants/LimitFields";
 import {

@@ -13,7 +13,7 @@ import { topicQuery, useChangeTopic } from "@/services/topics";
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const [texts, setTexts] = useState<Texts | null>(null);
   const change = useChangeTopic(topic.name);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", topic.name);
   const [asked, setAsked] = useState<Loss | null>(null);
   const client = useQueryClient();
   const shown = texts ?? textsOf(topic.retention);
