@@ -375,6 +375,7 @@ def test_the_keyboard_alone_goes_to_a_tenant_and_to_what_was_done_and_comes_back
         page.get_by_role("dialog").wait_for(state="detached")
         focused(row)
         go(page, "a")
+        page.get_by_role("heading", name="Audit log").wait_for()
         page.get_by_role("table").wait_for()
         page.keyboard.press("/")
         page.keyboard.type(guarded.actor)
