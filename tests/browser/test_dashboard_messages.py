@@ -200,7 +200,9 @@ def test_a_topic_has_its_messages_subscriptions_and_dead_letters(browser, server
         page.get_by_role("heading", name="Topics", exact=True).wait_for()
 
 
-def test_a_topic_is_purged_when_its_name_is_typed_and_another_of_its_name_is_another(browser, server):
+def test_a_topic_is_purged_when_its_name_is_typed_and_another_of_its_name_is_another(
+    browser, server
+):
     post(server, "/api/topics", {"name": "to.purge"})
     for number in range(3):
         post(server, "/api/publish", {"topic": "to.purge", "payload": number})
