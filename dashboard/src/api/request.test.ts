@@ -88,7 +88,7 @@ describe("a request", () => {
   it("names no tenant where it asks who somebody is, or of all tenants", async () => {
     const fetched = answering('{"name": "a"}');
     setCaller({ tenant: "nope" });
-    await request(Thing, "/api/x", { ofNoTenant: true });
+    await request(Thing, "/api/x", { tenant: null });
     setCaller({ tenant: null });
     const [, init] = fetched.mock.calls[0] ?? [];
     expect(init?.headers).not.toHaveProperty("x-conduit-tenant");

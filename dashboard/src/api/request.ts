@@ -21,8 +21,8 @@ export interface Asked {
   readonly signal?: AbortSignal | undefined;
   /** As whoever the browser has signed in as by now, and not as whom the page is of. */
   readonly anySession?: boolean;
-  /** Not for the tenant that the page shows, which may not be there: of who asks himself, or of all tenants. */
-  readonly ofNoTenant?: boolean;
+  /** Whom it is for, null: the key's own; else the one that the page looks after when it is sent. */
+  readonly tenant?: string | null;
 }
 
 /** JSON text that is the body of a request, character by character. */
@@ -86,8 +86,8 @@ function bodyOf(body: unknown): string | null {
 // What a header can carry; more than that is in no key, and in no tenant's name.
 const CARRIED = /^[\x20-\x7e]*$/;
 
-function headers({ anySession, body, key, ofNoTenant }: Asked): Record<string, string> {
-  const tenant = ofNoTenant ? null : currentCaller().tenant;
+function headers(asked: Asked): Record<string, string> {
+  const { anySession, body, key, tenant = currentCaller().tenant } = asked;
   if (!CARRIED.test(key ?? "")) {
     throw new ApiError(401, "unauthenticated", "it has characters that no key has");
   }

@@ -26,7 +26,7 @@ export const whoamiQuery = () =>
   queryOptions({
     queryFn: async ({ client, queryKey, signal }) => {
       const askedAt = Date.now();
-      const asked = { anySession: true, ofNoTenant: true, signal };
+      const asked = { anySession: true, tenant: null, signal };
       const { now, ...who } = await request(WhoAmI, "/api/whoami", asked);
       if (now) reportServerTime({ answeredAt: Date.now(), askedAt, serverAt: Date.parse(now) });
       const before = client.getQueryData<WhoAmI>(queryKey);
@@ -53,7 +53,7 @@ export const healthQuery = () =>
 export const tenantsQuery = () =>
   queryOptions({
     queryFn: ({ signal }) =>
-      request(TenantList, "/api/tenants", { ofNoTenant: true, query: { limit: 500 }, signal }),
+      request(TenantList, "/api/tenants", { tenant: null, query: { limit: 500 }, signal }),
     queryKey: ["tenants"],
     staleTime: 60_000,
   });

@@ -18,7 +18,7 @@ export function signIn(key: string): Promise<SessionAnswer> {
     body,
     key,
     method: "POST",
-    ofNoTenant: true,
+    tenant: null,
   });
 }
 
@@ -45,7 +45,7 @@ export function useSignOut() {
   return useMutation({
     mutationFn: async () => {
       try {
-        await request(z.undefined(), PATH, { method: "DELETE", ofNoTenant: true });
+        await request(z.undefined(), PATH, { method: "DELETE", tenant: null });
       } catch (error) {
         // It had ended before.
         if (asApiError(error).code !== "unauthenticated") throw error;
