@@ -9,12 +9,13 @@ import { onCallerChange } from "@/api/caller";
 import { applyTheme } from "@/features/theme/theme";
 import { createDashboardRouter } from "@/routes/router";
 import { createQueryClient } from "@/services/client";
+import { isOfPages } from "@/services/server";
 import "@/styles.css";
 
 applyTheme();
 const client = createQueryClient();
-// What one caller has seen is not another one's.
-onCallerChange(() => void client.resetQueries());
+// What one tenant has is not another one's. Who asks is the same.
+onCallerChange(() => void client.resetQueries({ predicate: isOfPages }));
 
 const root = document.getElementById("root");
 if (root) {

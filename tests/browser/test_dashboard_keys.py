@@ -250,6 +250,10 @@ def test_an_operator_makes_a_tenant_bounds_it_looks_at_it_and_deletes_it(browser
         page.get_by_role("link", name="Look at it as its operator").click()
         page.get_by_role("heading", name="Overview").wait_for()
         assert page.url.endswith("tenant=green")
+        assert page.get_by_label("Tenant", exact=True).locator("option").all_inner_texts() == [
+            "default (own)",
+            *("acme", "blue", "green"),
+        ]
         page.goto(f"{guarded.server.url}/ui/tenants?name=green")
         page.get_by_role("button", name="Delete…").click()
         page.get_by_label("Type green to delete it").fill("green")
@@ -260,6 +264,32 @@ def test_an_operator_makes_a_tenant_bounds_it_looks_at_it_and_deletes_it(browser
         page.goto(f"{guarded.server.url}/ui/tenants?name=acme")
         delete = page.get_by_role("button", name="Delete…")
         assert "3 topics" in delete.get_attribute("title")
+        # A link to it that is left leads somewhere.
+        page.goto(f"{guarded.server.url}/ui/topics?tenant=green")
+        page.get_by_text("There is no tenant “green”").wait_for()
+        assert violations(page) == []
+        page.get_by_label("Tenant", exact=True).select_option("acme")
+        page.get_by_role("link", name="orders.2").wait_for()
+
+
+def test_where_it_is_not_known_who_asks_the_page_says_so_and_stays_until_it_is(browser, guarded):
+    with page_of(browser, guarded, "topics?tenant=nope") as page:
+        # To a tenant that is not there a key signs in as well.
+        sign_in(page, str(guarded.operator.key))
+        page.get_by_role("button", name="Show default").click()
+        page.get_by_role("heading", name="Topics").wait_for()
+        page.route("**/api/whoami", lambda route: route.fulfill(status=409))
+        page.reload()
+        page.get_by_role("button", name="Sign in with another key").click()
+        page.get_by_label("API key").fill("half a k")
+        for _ in range(3):
+            with page.expect_response("**/api/whoami"):
+                page.get_by_role("button", name="Try again").click()
+        assert page.get_by_label("API key").input_value() == "half a k"
+        assert violations(page) == []
+        page.unroute_all()
+        page.get_by_role("button", name="Try again").click()
+        page.get_by_role("heading", name="Topics").wait_for()
 
 
 def test_the_key_of_a_tenant_sees_its_own_and_nothing_else(browser, guarded):
@@ -363,6 +393,7 @@ def test_the_keyboard_alone_goes_to_a_tenant_and_to_what_was_done_and_comes_back
         page.get_by_role("dialog").wait_for(state="detached")
         focused(row)
         go(page, "a")
+        page.get_by_role("heading", name="Audit log").wait_for()
         page.get_by_role("table").wait_for()
         page.keyboard.press("/")
         page.keyboard.type(guarded.actor)

@@ -200,7 +200,9 @@ def test_a_topic_has_its_messages_subscriptions_and_dead_letters(browser, server
         page.get_by_role("heading", name="Topics", exact=True).wait_for()
 
 
-def test_a_topic_is_purged_when_its_name_is_typed(browser, server):
+def test_a_topic_is_purged_when_its_name_is_typed_and_another_of_its_name_is_another(
+    browser, server
+):
     post(server, "/api/topics", {"name": "to.purge"})
     for number in range(3):
         post(server, "/api/publish", {"topic": "to.purge", "payload": number})
@@ -216,7 +218,15 @@ def test_a_topic_is_purged_when_its_name_is_typed(browser, server):
         page.get_by_text("3 messages are gone.").wait_for()
         page.get_by_role("button", name="Close").last.click()
         page.get_by_text("Nothing is stored in this topic").wait_for()
-    assert Api(server.url).get("/api/topics/to.purge").json["first_seq"] == 4
+        assert Api(server.url).get("/api/topics/to.purge").json["first_seq"] == 4
+        # Deleted and made anew elsewhere, while the page asks for nothing. It sees that when it goes on.
+        pace = page.get_by_label("How often it is refreshed")
+        pace.select_option("Paused")
+        assert Api(server.url).delete("/api/topics/to.purge").status == 204
+        post(server, "/api/topics", {"name": "to.purge"})
+        post(server, "/api/publish", {"topic": "to.purge", "payload": "of the new one"})
+        pace.select_option("Every 2 s")
+        page.get_by_text("of the new one").wait_for()
 
 
 def test_no_view_of_messages_breaks_a_rule(browser, server):

@@ -68,6 +68,16 @@ export function asApiError(error: unknown): ApiError {
   return new ApiError(0, "page_error", `the page made an error: ${detail}`);
 }
 
+// A proxy may name any time; a browser's timers end at 2^31 ms, and fire at once beyond.
+const AFTER_MAX_MS = 600_000;
+
+/** How long to wait in ms before the same is asked again: as long as usual, or, where the server has named a longer
+ * time, that. */
+export function heededMs(usualMs: number, error: unknown): number {
+  const afterMs = error ? (asApiError(error).retryAfterS ?? 0) * 1_000 : 0;
+  return Math.max(usualMs, Math.min(afterMs, AFTER_MAX_MS));
+}
+
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -85,6 +85,15 @@ describe("a request", () => {
     expect(String(init?.body)).not.toContain("a-key");
   });
 
+  it("names no tenant where it asks who somebody is, or of all tenants", async () => {
+    const fetched = answering('{"name": "a"}');
+    setCaller({ tenant: "nope" });
+    await request(Thing, "/api/x", { tenant: null });
+    setCaller({ tenant: null });
+    const [, init] = fetched.mock.calls[0] ?? [];
+    expect(init?.headers).not.toHaveProperty("x-conduit-tenant");
+  });
+
   it("says that a page of the server asks, and no key of its own", async () => {
     const fetched = answering('{"name": "a"}');
     await request(Thing, "/api/x");

@@ -1,15 +1,16 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useRef } from "react";
+import { MoreSaid, type Pages, useMore } from "@/components/More";
 
 interface VirtualRowsProps {
-  /** What it says below the rows, such as how many there are. */
+  /** How many there are, which it says below the rows. */
   readonly children: ReactNode;
   readonly count: number;
-  readonly hasMore: boolean;
   readonly head: ReactNode;
-  readonly isLoadingMore: boolean;
   readonly label: string;
-  readonly onMore: () => void;
+  readonly list: Pages;
+  /** What it says behind that. */
+  readonly note?: ReactNode;
   readonly row: (index: number) => ReactNode;
   readonly rowPx?: number;
 }
@@ -21,11 +22,10 @@ const AHEAD_COUNT = 30;
 export function VirtualRows({
   children,
   count,
-  hasMore,
   head,
-  isLoadingMore,
   label,
-  onMore,
+  list,
+  note,
   row,
   rowPx = 44,
 }: VirtualRowsProps) {
@@ -38,13 +38,10 @@ export function VirtualRows({
   });
   const shown = rows.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
-  const wantsMore = hasMore && !isLoadingMore && last >= count - AHEAD_COUNT;
-  useEffect(() => {
-    if (wantsMore) onMore();
-  }, [wantsMore, onMore]);
+  const more = useMore(list, last >= count - AHEAD_COUNT);
   return (
     <div className="overflow-hidden rounded-lg border border-line bg-surface">
-      <div aria-label={label} aria-rowcount={hasMore ? -1 : count + 1} role="table">
+      <div aria-label={label} aria-rowcount={list.hasNextPage ? -1 : count + 1} role="table">
         <div className="border-line border-b" role="rowgroup">
           {head}
         </div>
@@ -70,6 +67,8 @@ export function VirtualRows({
       </div>
       <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
         {children}
+        <MoreSaid list={list} more={more} />
+        {note}
       </p>
     </div>
   );

@@ -72,7 +72,7 @@ describe("a live connection", () => {
   );
 
   it("is over when whoever asks may not have it, and tries again when the server is away", () => {
-    const no: Happening = { kind: "unaddressed", mayRetry: false, reason: "no" };
+    const no: Happening = { afterMs: 0, kind: "unaddressed", mayRetry: false, reason: "no" };
     expect(having(START, no)[0]).toMatchObject({ reason: "no", state: "refused" });
     expect(having(START, { ...no, mayRetry: true })[0].state).toBe("waiting");
   });
@@ -104,7 +104,7 @@ describe("a live connection", () => {
     const all: Happening[] = [
       START,
       { kind: "addressed", url },
-      { kind: "unaddressed", mayRetry: true, reason: "" },
+      { afterMs: 0, kind: "unaddressed", mayRetry: true, reason: "" },
       { kind: "opened" },
       { afterMs: 1, kind: "closing" },
       closed(1006),

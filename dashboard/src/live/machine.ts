@@ -8,7 +8,7 @@ export interface Machine {
   readonly state: LiveState;
   /** Tries in a row that came to nothing. */
   readonly failures: number;
-  /** What the server has said before it closes, in milliseconds. */
+  /** How long the server has said that it is not to be tried, in milliseconds. */
   readonly afterMs: number;
   /** Why it is not open; null if there is nothing to say. */
   readonly reason: string | null;
@@ -17,7 +17,12 @@ export interface Machine {
 export type Happening =
   | { readonly kind: "start" | "stop" | "opened" | "due" | "silent" }
   | { readonly kind: "addressed"; readonly url: string }
-  | { readonly kind: "unaddressed"; readonly mayRetry: boolean; readonly reason: string }
+  | {
+      readonly kind: "unaddressed";
+      readonly afterMs: number;
+      readonly mayRetry: boolean;
+      readonly reason: string;
+    }
   | { readonly kind: "closing"; readonly afterMs: number }
   | { readonly kind: "closed"; readonly code: number; readonly livedMs: number };
 
@@ -73,16 +78,13 @@ const TABLE: Readonly<Record<LiveState, Row>> = {
   asking: {
     addressed: (machine, { url }) => [{ ...machine, state: "opening" }, [{ do: "open", url }]],
     stop,
-    unaddressed: (machine, { mayRetry, reason }, roll) =>
-      mayRetry ? later(machine, reason, roll) : refused(machine, reason),
+    unaddressed: (machine, { afterMs, mayRetry, reason }, roll) =>
+      mayRetry ? later(told(machine, afterMs), reason, roll) : refused(machine, reason),
   },
   off: { start: ask },
   open: {
     closed: lost,
-    closing: (machine, { afterMs }) => [
-      { ...machine, afterMs: Math.min(Math.max(afterMs, 0), AFTER_MAX_MS) },
-      [],
-    ],
+    closing: (machine, { afterMs }) => [told(machine, afterMs), []],
     silent: (machine, _, roll) =>
       later(machine, "the server has gone silent", roll, [{ do: "drop" }]),
     stop,
@@ -125,6 +127,10 @@ function lost(
   const reason = REASONS[code] ?? "the connection was lost";
   if (!mayReconnect(code)) return refused(machine, reason);
   return later(livedMs >= STABLE_MS ? { ...machine, failures: 0 } : machine, reason, roll);
+}
+
+function told(machine: Machine, afterMs: number): Machine {
+  return { ...machine, afterMs: Math.min(Math.max(afterMs, 0), AFTER_MAX_MS) };
 }
 
 /** The time that the server named is the same for all of its clients, so it is stretched by up to as much again. */

@@ -19,12 +19,14 @@ const listeners = new Set<() => void>();
 
 export function setPace(ms: PaceMs): void {
   paceMs = ms;
-  for (const listener of listeners) listener();
+  for (const listener of [...listeners]) listener();
 }
 
 /** Who is nobody any more would only be told so again and again. */
 export function holdPace(hold: boolean): void {
+  if (isHeld === hold) return;
   isHeld = hold;
+  for (const listener of [...listeners]) listener();
 }
 
 export function currentPace(): PaceMs {

@@ -1,6 +1,6 @@
 // The machine's hands: the one place where the page opens a WebSocket. It does what the machine says and tells it what happens.
 
-import { asApiError } from "@/api/errors";
+import { asApiError, heededMs } from "@/api/errors";
 import { serverUrl } from "@/api/place";
 import { request } from "@/api/request";
 import { TicketAnswer, WhoAmI } from "@/api/schema";
@@ -101,7 +101,8 @@ export class LiveSocket {
     } catch (error) {
       if (asked.signal.aborted) return;
       const { code, isTransient, message } = asApiError(error);
-      this.#happen({ kind: "unaddressed", mayRetry: isTransient, reason: message });
+      const afterMs = heededMs(0, error);
+      this.#happen({ afterMs, kind: "unaddressed", mayRetry: isTransient, reason: message });
       if (code === "unauthenticated") stranger.say();
     }
   }

@@ -1,7 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
-import { useCaller } from "@/api/caller";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
@@ -15,7 +14,7 @@ import { AuthOff } from "@/features/signin/AuthOff";
 import { serverNow } from "@/live/serverClock";
 import { auditQuery } from "@/services/audit";
 import { asksNobody, reasonAgainst } from "@/services/rights";
-import { useReasonAgainstWhole, whoamiQuery } from "@/services/server";
+import { useReasonAgainstWhole, useTenant, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/audit");
 // Between what is typed and what is asked for.
@@ -37,7 +36,7 @@ export function AuditPage() {
 function Entries() {
   const { action, actor, past: since } = route.useSearch();
   const navigate = route.useNavigate();
-  const { tenant } = useCaller();
+  const { chosen } = useTenant();
   const { data: who } = useQuery(whoamiQuery());
   // Once for each choice: with each look it would be another question.
   const [from, setFrom] = useState(() => ({ at: fromTimeOf(since, serverNow()), since }));
@@ -51,7 +50,7 @@ function Entries() {
     return <Failure error={error} onRetry={refetch} what="The audit log is not shown" />;
   }
   const entries = audit.data.pages.flatMap((page) => page.entries);
-  const ofAll = who !== undefined && tenant === null && reasonAgainst(who, "admin") === null;
+  const ofAll = who !== undefined && chosen === null && reasonAgainst(who, "admin") === null;
   const isFiltered = action !== "" || actor !== "" || since !== "all";
   const clear = () =>
     void navigate({ search: (all) => ({ ...all, action: "", actor: "", past: "all" as const }) });

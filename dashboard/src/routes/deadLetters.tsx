@@ -240,11 +240,9 @@ function List({ chosen, onChange, onChoose, search }: ListProps) {
       ) : (
         <LetterTable
           chosen={chosen}
-          hasMore={letters.hasNextPage}
-          isLoadingMore={letters.isFetchingNextPage}
           letters={found}
+          list={letters}
           onChoose={choose}
-          onMore={letters.fetchNextPage}
           open={search.letter ?? null}
           searchedTo={pages.at(-1)?.searched_to ?? null}
         />

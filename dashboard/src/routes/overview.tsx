@@ -31,7 +31,7 @@ import {
   useReasonAgainstNodes,
   useReasonAgainstReading,
   useReasonAgainstWhole,
-  whoamiQuery,
+  useTenant,
 } from "@/services/server";
 import {
   attentionQuery,
@@ -189,14 +189,15 @@ function hasLatency(sample: { publish_p50_ms: number | null; delivery_p50_ms: nu
   return sample.publish_p50_ms !== null || sample.delivery_p50_ms !== null;
 }
 
-/** The tenant that pages show if no other is named. */
-function useOwnTenant(): string {
-  return useQuery(whoamiQuery()).data?.tenant ?? "default";
+/** The tenant that pages show if the link names no other. */
+function useShownTenant(): string {
+  const { chosen, own } = useTenant();
+  return chosen ?? own ?? "default";
 }
 
 function BusiestOf() {
   const busiest = useQuery(busiestQuery(BUSIEST_COUNT));
-  const own = useOwnTenant();
+  const own = useShownTenant();
   if (busiest.isPending) return <Loading what="the busiest topics" />;
   if (busiest.isError && !busiest.data) {
     return (
@@ -226,7 +227,7 @@ function AttentionOf() {
   const history = useQuery(historyQuery(TILES));
   const health = useQuery(healthQuery());
   const nodes = useQuery({ ...nodesQuery(), enabled: unable === null });
-  const own = useOwnTenant();
+  const own = useShownTenant();
   if (attentive.isPending && stats.isPending) return <Loading what="what needs attention" />;
   const items = attention({
     attentive: attentive.data,

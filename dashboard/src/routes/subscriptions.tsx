@@ -57,12 +57,7 @@ export function SubscriptionsPage() {
           <Nothing create={create} onClear={() => search("")} q={q} />
         )}
         {subscriptions.length > 0 && (
-          <SubscriptionTable
-            hasMore={found.hasNextPage}
-            isLoadingMore={found.isFetchingNextPage}
-            onMore={found.fetchNextPage}
-            subscriptions={subscriptions}
-          />
+          <SubscriptionTable list={found} subscriptions={subscriptions} />
         )}
       </Allowed>
       {creating && <CreateSubscription onClose={() => setCreating(false)} />}

@@ -62,14 +62,7 @@ export function TopicsPage() {
           <Failure error={topics.error} onRetry={topics.refetch} what="Topics cannot be listed" />
         )}
         {topics.data && found.length === 0 && <NoTopics create={create} q={q} />}
-        {found.length > 0 && (
-          <TopicTable
-            hasMore={topics.hasNextPage}
-            isLoadingMore={topics.isFetchingNextPage}
-            onMore={topics.fetchNextPage}
-            topics={found}
-          />
-        )}
+        {found.length > 0 && <TopicTable list={topics} topics={found} />}
       </Allowed>
       <CreateTopic
         onClose={() => setCreating(false)}

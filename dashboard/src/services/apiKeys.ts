@@ -26,14 +26,14 @@ export const keysQuery = () =>
     queryFn: ({ pageParam, signal }) =>
       request(KeyList, "/api/keys", { query: { cursor: pageParam, limit: PAGE_COUNT }, signal }),
     queryKey: ["keys", "list"],
-    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+    ...polledSlowly(LIST_MS),
   });
 
 export const keyQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(KeyAnswer, at(id), { signal }),
     queryKey: ["keys", "one", id],
-    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+    ...polledSlowly(LIST_MS),
   });
 
 const TOUCHES = { touches: [["keys"]] } as const;

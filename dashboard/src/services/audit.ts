@@ -1,7 +1,7 @@
 import { infiniteQueryOptions } from "@tanstack/react-query";
 import { request } from "@/api/request";
 import { AuditList } from "@/api/schema";
-import { currentPace } from "@/live/pace";
+import { polledPages } from "@/services/polled";
 
 const PAGE_COUNT = 100;
 const LIST_MS = 10_000;
@@ -30,9 +30,5 @@ export const auditQuery = ({ action, actor, fromTime }: AuditFilter, key: string
         signal,
       }),
     queryKey: ["audit", action, actor, key],
-    refetchInterval: ({ state }) => {
-      const ms = currentPace();
-      const pages = state.data?.pages.length ?? 0;
-      return ms === null || pages > 1 ? false : Math.max(ms, LIST_MS);
-    },
+    ...polledPages(LIST_MS, 1),
   });

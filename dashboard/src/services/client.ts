@@ -1,21 +1,29 @@
 import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
-import { asApiError } from "@/api/errors";
+import { asApiError, heededMs } from "@/api/errors";
 import { stranger } from "@/live/acquaintance";
 import { onPace } from "@/live/pace";
 
 // What may succeed a moment later is asked again so often before a person hears of it.
 const RETRIES_COUNT = 2;
+const RETRY_FIRST_MS = 1_000;
+// Who waits longer than this is told why.
+const RETRY_MAX_MS = 5_000;
+// What the server says to who has ended, or has gone, while the page was open.
+const DOUBTS: readonly string[] = ["tenant_not_found", "unauthenticated"];
 
 export function createQueryClient(): QueryClient {
   const client: QueryClient = new QueryClient({
     defaultOptions: {
-      // What the browser takes for offline does not wait: nothing is sent later that nobody wants any more.
+      // What a browser calls offline is a guess: the server may be on the same machine. What it says is known by asking; and
+      // nothing is sent later that nobody wants any more.
       mutations: { networkMode: "always" },
       queries: {
+        networkMode: "always",
         // Paused means that nothing is asked.
         refetchOnReconnect: false,
         refetchOnWindowFocus: false,
-        retry: (failures, error) => failures < RETRIES_COUNT && asApiError(error).isTransient,
+        retry: mayRetry,
+        retryDelay: retryMs,
       },
     },
     mutationCache: new MutationCache({
@@ -29,14 +37,26 @@ export function createQueryClient(): QueryClient {
       },
     }),
   });
-  // The session has ended while the page was open: whoever asks is asked who he is.
+  // The session has ended while the page was open, or the tenant has gone: whoever asks is asked who he is.
   function doubt(error: unknown): void {
-    if (asApiError(error).code === "unauthenticated") askAgain();
+    if (DOUBTS.includes(asApiError(error).code)) askAgain();
   }
-  const askAgain = () => void client.invalidateQueries({ queryKey: ["whoami"] });
+  // Many may hear it at once: that is one question.
+  const askAgain = () =>
+    void client.invalidateQueries({ queryKey: ["whoami"] }, { cancelRefetch: false });
   stranger.on(askAgain);
   onPace(() => repace(client));
   return client;
+}
+
+/** Whether what has failed so often before is tried again without a word. */
+export function mayRetry(failures: number, error: unknown): boolean {
+  const isSoon = retryMs(failures, error) <= RETRY_MAX_MS;
+  return failures < RETRIES_COUNT && asApiError(error).isTransient && isSoon;
+}
+
+export function retryMs(failures: number, error: unknown): number {
+  return heededMs(RETRY_FIRST_MS * 2 ** failures, error);
 }
 
 /** Another pace counts at once, also for what is not rendered again: each timer was set for the one before. */

@@ -1,6 +1,6 @@
 import { infiniteQueryOptions, queryOptions, useQueryClient } from "@tanstack/react-query";
 import { z } from "zod";
-import { ApiError } from "@/api/errors";
+import { ApiError, heededMs } from "@/api/errors";
 import { Exact } from "@/api/exact";
 import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
@@ -12,14 +12,12 @@ import {
   JobAnswer,
   JobList,
 } from "@/api/schema";
-import { currentPace } from "@/live/pace";
 import { useAct } from "@/services/act";
-import { polledSlowly } from "@/services/polled";
+import { polledPages, polledSlowly } from "@/services/polled";
 
 const PAGE_COUNT = 100;
 // Of each payload in a list, in characters.
 const PREVIEW_CHARS = 200;
-// Who has scrolled further looks for something: all that again and again would cost the server for nothing.
 const POLLED_PAGES_COUNT = 2;
 const LIST_MS = 5_000;
 // A job moves on quickly, and is looked at by who has started it.
@@ -57,11 +55,7 @@ export const lettersQuery = (key: object, which: () => object) =>
         signal,
       }),
     queryKey: ["deadLetters", "list", key],
-    refetchInterval: ({ state }) => {
-      const ms = currentPace();
-      const pages = state.data?.pages.length ?? 0;
-      return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
-    },
+    ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });
 
 /** Those that match, counted by topic and reason. */
@@ -84,8 +78,8 @@ export const letterQuery = (id: string) =>
     queryFn: ({ signal }) =>
       request(Letter, at(id), { exactPayloads: Number.POSITIVE_INFINITY, signal }),
     queryKey: ["deadLetters", "one", id],
-    refetchInterval: ({ state }) =>
-      isGone(state.error) ? false : polledSlowly(LIST_MS).refetchInterval(),
+    refetchInterval: (asked) =>
+      !isGone(asked.state.error) && polledSlowly(LIST_MS).refetchInterval(asked),
   });
 
 /** What became of its message in each durable subscription. */
@@ -94,7 +88,7 @@ export const deliveriesQuery = (messageId: string) =>
     queryFn: ({ signal }) =>
       request(Deliveries, `/api/messages/${encodeURIComponent(messageId)}`, { signal }),
     queryKey: ["deadLetters", "deliveries", messageId],
-    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+    ...polledSlowly(LIST_MS),
     retry: false,
   });
 
@@ -108,8 +102,10 @@ export const jobQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(JobAnswer, jobAt(id), { signal }),
     queryKey: ["jobs", id],
-    refetchInterval: ({ state }) =>
-      state.data?.state === "running" && !isGone(state.error) ? JOB_MS : false,
+    refetchInterval: ({ state: { data, error } }) =>
+      isGone(error) || (data && data.state !== "running")
+        ? false
+        : heededMs(error ? LIST_MS : JOB_MS, error),
     retry: false,
   });
 
@@ -118,10 +114,9 @@ export const jobsQuery = () =>
   queryOptions({
     queryFn: ({ signal }) => request(JobList, "/api/dlq/jobs", { signal }),
     queryKey: ["jobs", "list"],
-    refetchInterval: ({ state }) => {
-      const ms = currentPace();
-      const isRunning = state.data?.jobs.some((job) => job.state === "running");
-      return ms === null ? false : Math.max(ms, isRunning ? JOBS_RUNNING_MS : JOBS_MS);
+    refetchInterval: (asked) => {
+      const isRunning = asked.state.data?.jobs.some((job) => job.state === "running");
+      return polledSlowly(isRunning ? JOBS_RUNNING_MS : JOBS_MS).refetchInterval(asked);
     },
   });
 

@@ -42,8 +42,9 @@ export interface Wanted {
 
 export type Moment = { readonly at: string } | { readonly agoMs: number };
 
-/** Stored messages of a topic, a page at a time; nothing is consumed. Never asked for again by itself. */
-export const messagesQuery = (topic: string, wanted: Wanted) =>
+/** Stored messages of a topic, a page at a time; nothing is consumed. Never asked for again by itself, so it is told
+ * which topic of that name is meant, by its epoch. */
+export const messagesQuery = (topic: string, epoch: string, wanted: Wanted) =>
   infiniteQueryOptions({
     getNextPageParam: (page: MessagePage) => page.next,
     initialPageParam: wanted.fromSeq ?? null,
@@ -62,7 +63,7 @@ export const messagesQuery = (topic: string, wanted: Wanted) =>
         },
         signal,
       }),
-    queryKey: ["messages", "list", topic, wanted],
+    queryKey: ["messages", "list", topic, epoch, wanted],
     refetchOnMount: false,
     staleTime: Number.POSITIVE_INFINITY,
   });
@@ -76,7 +77,7 @@ export const messageQuery = (id: string) =>
         signal,
       }),
     queryKey: ["messages", "one", id],
-    refetchInterval: polled.refetchInterval,
+    ...polled,
   });
 
 /** Dead letters of a topic, the newest first. */

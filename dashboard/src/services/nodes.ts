@@ -1,4 +1,5 @@
 import { queryOptions } from "@tanstack/react-query";
+import { heededMs } from "@/api/errors";
 import { request } from "@/api/request";
 import { NodeAnswer, NodeDrain, NodeList, RingAnswer, RouteAnswer } from "@/api/schema";
 import { useAct } from "@/services/act";
@@ -20,7 +21,8 @@ export const followedNodeQuery = (id: string, isDone: (node: NodeAnswer) => bool
     queryFn: ({ signal }) =>
       request(NodeAnswer, `/api/nodes/${encodeURIComponent(id)}`, { signal }),
     queryKey: ["nodes", "followed", id],
-    refetchInterval: ({ state }) => (state.data && isDone(state.data) ? false : FOLLOWED_EVERY_MS),
+    refetchInterval: ({ state: { data, error } }) =>
+      data && isDone(data) ? false : heededMs(FOLLOWED_EVERY_MS, error),
     staleTime: 0,
   });
 

@@ -1,19 +1,35 @@
-import { keepPreviousData } from "@tanstack/react-query";
+// How often what changes by itself is asked for again: at the pace that was chosen, paused with it, and never before a
+// server that has named a time is asked again.
+
+import { heededMs } from "@/api/errors";
 import { currentPace } from "@/live/pace";
 
-/** Options of a query whose answer changes by itself: asked again at the pace that was chosen, and paused with it. */
-export const polled = {
-  placeholderData: keepPreviousData,
-  refetchInterval: () => currentPace() ?? (false as const),
-} as const;
+/** What is known of a query when it is to be said when it is asked again. */
+interface Asked {
+  readonly state: { readonly data?: unknown; readonly error: Error | null };
+}
 
-/** The same for what changes slowly, or costs the server more. */
+/** Options of a query whose answer changes slowly, or costs the server more. */
 export function polledSlowly(leastMs: number) {
   return {
-    placeholderData: keepPreviousData,
-    refetchInterval: () => {
+    refetchInterval: ({ state }: Asked) => {
       const ms = currentPace();
-      return ms === null ? (false as const) : Math.max(ms, leastMs);
+      return ms !== null && heededMs(Math.max(ms, leastMs), state.error);
+    },
+  } as const;
+}
+
+/** Options of a query whose answer changes by itself. */
+export const polled = polledSlowly(0);
+
+/** The same for what comes a page at a time. Who has gone further than so many pages looks for something: all that
+ * again and again would cost the server for nothing. */
+export function polledPages(leastMs: number, mostCount: number) {
+  const { refetchInterval } = polledSlowly(leastMs);
+  return {
+    refetchInterval: (asked: Asked) => {
+      const data = asked.state.data as { readonly pages: readonly unknown[] } | undefined;
+      return (data?.pages.length ?? 0) <= mostCount && refetchInterval(asked);
     },
   } as const;
 }

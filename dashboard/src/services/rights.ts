@@ -12,6 +12,10 @@ const PATTERNS_TOLD_COUNT = 3;
 /** Whether the server asks nobody who he is. */
 export const asksNobody = (who: WhoAmI) => who.key_id === null && who.actor === "anonymous";
 
+/** Whether the tenant that a link names is the one that is shown: of other keys the server does not read it. */
+export const mayChooseTenant = (who: WhoAmI) =>
+  !asksNobody(who) && reasonAgainst(who, "admin") === null;
+
 /** Why it may not do this to the topic, or to all topics of a pattern; of none: at all. Null if it may. */
 export function reasonAgainst(who: WhoAmI, scope: Scope, topic = ""): string | null {
   const own = grants(who, scope);

@@ -1,12 +1,13 @@
 // Who asks, and what the server runs on.
 
 import { queryOptions, useQuery } from "@tanstack/react-query";
-import { setSession } from "@/api/caller";
+import { setSession, useCaller } from "@/api/caller";
 import { request } from "@/api/request";
 import { Health, TenantList, WhoAmI } from "@/api/schema";
 import { reportServerTime } from "@/live/serverClock";
 import { polledSlowly } from "@/services/polled";
 import {
+  mayChooseTenant,
   reasonAgainst,
   reasonAgainstMany,
   reasonAgainstNodes,
@@ -17,12 +18,15 @@ import {
 } from "@/services/rights";
 
 const WHOAMI_MS = 60_000;
+const FIRST_MS = 5_000;
+const ACTING_MS = 10_000;
 
+/** Who asks, with the tenant of the key itself, whichever one the page shows. */
 export const whoamiQuery = () =>
   queryOptions({
     queryFn: async ({ client, queryKey, signal }) => {
       const askedAt = Date.now();
-      const asked = { anySession: true, signal };
+      const asked = { anySession: true, tenant: null, signal };
       const { now, ...who } = await request(WhoAmI, "/api/whoami", asked);
       if (now) reportServerTime({ answeredAt: Date.now(), askedAt, serverAt: Date.parse(now) });
       const before = client.getQueryData<WhoAmI>(queryKey);
@@ -32,8 +36,9 @@ export const whoamiQuery = () =>
       return who;
     },
     queryKey: ["whoami"],
-    // This is what keeps a session that is used.
-    refetchInterval: polledSlowly(WHOAMI_MS).refetchInterval,
+    // This is what keeps a session that is used. Without a first answer there is no page.
+    refetchInterval: (asked) =>
+      polledSlowly(asked.state.data ? WHOAMI_MS : FIRST_MS).refetchInterval(asked),
     staleTime: WHOAMI_MS,
   });
 
@@ -47,10 +52,29 @@ export const healthQuery = () =>
 /** For operators: whom they can look after. */
 export const tenantsQuery = () =>
   queryOptions({
-    queryFn: ({ signal }) => request(TenantList, "/api/tenants", { query: { limit: 500 }, signal }),
+    queryFn: ({ signal }) =>
+      request(TenantList, "/api/tenants", { tenant: null, query: { limit: 500 }, signal }),
     queryKey: ["tenants"],
     staleTime: 60_000,
   });
+
+/** Who asks, as the tenant that he looks after sees him: it fails when there is none of that name. */
+export const actingQuery = (tenant: string | null) =>
+  queryOptions({
+    enabled: tenant !== null,
+    queryFn: async ({ signal }) => (await request(WhoAmI, "/api/whoami", { signal })).tenant,
+    queryKey: ["whoami", "acting", tenant],
+    ...polledSlowly(ACTING_MS),
+  });
+
+/** Whose things the page shows: of the key's own tenant, unless an operator has chosen another one. Of others that
+ * choice is not read. */
+export function useTenant(): { readonly chosen: string | null; readonly own: string | undefined } {
+  const { tenant } = useCaller();
+  const { data } = useQuery(whoamiQuery());
+  const isRead = data !== undefined && mayChooseTenant(data) && tenant !== data.tenant;
+  return { chosen: isRead ? tenant : null, own: data?.tenant };
+}
 
 /** Of the answers that depend on who asks. */
 export const isOfPages = ({ queryKey }: { readonly queryKey: readonly unknown[] }) =>

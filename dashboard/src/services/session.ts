@@ -13,7 +13,13 @@ const PATH = "/api/session";
 
 export function signIn(key: string): Promise<SessionAnswer> {
   const body = { path: new URL(serverUrl()).pathname };
-  return request(SessionAnswer, PATH, { anySession: true, body, key, method: "POST" });
+  return request(SessionAnswer, PATH, {
+    anySession: true,
+    body,
+    key,
+    method: "POST",
+    tenant: null,
+  });
 }
 
 /** Ends with the page as it was, if it is the same one who signs in again; else all is asked for anew, which is seen
@@ -39,7 +45,7 @@ export function useSignOut() {
   return useMutation({
     mutationFn: async () => {
       try {
-        await request(z.undefined(), PATH, { method: "DELETE" });
+        await request(z.undefined(), PATH, { method: "DELETE", tenant: null });
       } catch (error) {
         // It had ended before.
         if (asApiError(error).code !== "unauthenticated") throw error;

@@ -1,4 +1,4 @@
-import { queryOptions } from "@tanstack/react-query";
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { request } from "@/api/request";
 import { Attentive, DeadLetterList, History, StatsAnswer, TopicActivities } from "@/api/schema";
 import { serverNow } from "@/live/serverClock";
@@ -26,6 +26,8 @@ export const historyQuery = (reach: Reach) =>
       if (limit === null) return answer;
       return { ...answer, samples: joined(known, answer.samples, reach) };
     },
+    // Each point has its time: those of another range are in their places.
+    placeholderData: keepPreviousData,
     queryKey: ["stats", "history", reach.intervalS, reach.count],
     ...polledSlowly(reach.intervalS * 1_000),
   });
@@ -61,6 +63,8 @@ export const activityQuery = (names: readonly string[]) =>
     enabled: names.length > 0,
     queryFn: ({ signal }) =>
       request(TopicActivities, "/api/stats/topics", { query: { names: names.join(",") }, signal }),
+    // They are found by name: those of other rows are no others' figures.
+    placeholderData: keepPreviousData,
     queryKey: ["stats", "activity", ...names],
     staleTime: LOOK_MS / 2,
     ...polledSlowly(LOOK_MS),

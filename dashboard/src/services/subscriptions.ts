@@ -1,4 +1,4 @@
-import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { z } from "zod";
 import { request } from "@/api/request";
 import {
@@ -10,14 +10,12 @@ import {
   SubscriptionList,
   SubscriptionTopics,
 } from "@/api/schema";
-import { currentPace } from "@/live/pace";
 import { useAct } from "@/services/act";
-import { polled, polledSlowly } from "@/services/polled";
+import { polled, polledPages, polledSlowly } from "@/services/polled";
 
 // The most that the server gives at once.
 export const LOOKED_AT_COUNT = 500;
 const PAGE_COUNT = 100;
-// Who has scrolled further looks for something: all that again and again would cost the server for nothing.
 const POLLED_PAGES_COUNT = 3;
 const LIST_MS = 5_000;
 const TOPICS_COUNT = 100;
@@ -50,18 +48,13 @@ export const subscriptionPagesQuery = (q: string) =>
         signal,
       }),
     queryKey: ["subscriptions", "list", q],
-    refetchInterval: ({ state }) => {
-      const ms = currentPace();
-      const pages = state.data?.pages.length ?? 0;
-      return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
-    },
+    ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });
 
 /** The first that have this in their name. */
 export const subscriptionNamesQuery = (q: string, limit: number) =>
   queryOptions({
     enabled: q !== "",
-    placeholderData: keepPreviousData,
     queryFn: ({ signal }) =>
       request(SubscriptionList, "/api/subscriptions", { query: { limit, q }, signal }),
     queryKey: ["subscriptions", "names", q, limit],
@@ -71,7 +64,7 @@ export const subscriptionQuery = (name: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(SubscriptionAnswer, at(name), { signal }),
     queryKey: ["subscriptions", "one", name],
-    refetchInterval: polled.refetchInterval,
+    ...polled,
   });
 
 /** Where one is that has more topics than come with it, a page at a time. */
@@ -91,7 +84,7 @@ export const subscribersQuery = (name: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(SubscribersAnswer, at(name, "/subscribers"), { signal }),
     queryKey: ["subscriptions", "subscribers", name],
-    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+    ...polledSlowly(LIST_MS),
   });
 
 /** What a seek would mean; nothing moves. */

@@ -10,7 +10,7 @@ const PAGE_COUNT = 100;
 const LIST_MS = 10_000;
 
 const at = (name: string) => `/api/tenants/${encodeURIComponent(name)}`;
-const often = { refetchInterval: polledSlowly(LIST_MS).refetchInterval } as const;
+const often = polledSlowly(LIST_MS);
 
 /** Beside the few that the choice in the header has: they are the same ones, a page at a time. */
 export const tenantPagesQuery = () =>

@@ -3,12 +3,10 @@ import { useRef } from "react";
 import { z } from "zod";
 import { request } from "@/api/request";
 import { PurgeAnswer, type Retention, TopicAnswer, TopicList } from "@/api/schema";
-import { currentPace } from "@/live/pace";
 import { type Ask, useAct } from "@/services/act";
-import { polled } from "@/services/polled";
+import { polled, polledPages } from "@/services/polled";
 
 export const PAGE_COUNT = 100;
-// Who has scrolled further looks for something: all that again and again would cost the server for nothing.
 export const POLLED_PAGES_COUNT = 3;
 const LIST_MS = 5_000;
 
@@ -25,19 +23,14 @@ export const topicsQuery = (q: string) =>
         signal,
       }),
     queryKey: ["topics", "list", q],
-    refetchInterval: ({ state }) => {
-      const ms = currentPace();
-      const pages = state.data?.pages.length ?? 0;
-      return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
-    },
+    ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });
 
 export const topicQuery = (name: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(TopicAnswer, at(name), { signal }),
     queryKey: ["topics", "one", name],
-    // Another topic's figures are no placeholder for this one's.
-    refetchInterval: polled.refetchInterval,
+    ...polled,
   });
 
 /** The first few whose name has the text, for whoever looks for one. */

@@ -1,17 +1,16 @@
 import { Link } from "@tanstack/react-router";
 import { Badge } from "@/components/Badge";
 import { bytes, count, counted } from "@/components/format";
+import type { Pages } from "@/components/More";
 import { Time } from "@/components/Time";
 import { VirtualRows } from "@/components/VirtualRows";
 import type { Letter } from "@/services/deadLetters";
 
 interface LetterTableProps {
   readonly chosen: ReadonlySet<string>;
-  readonly hasMore: boolean;
-  readonly isLoadingMore: boolean;
   readonly letters: readonly Letter[];
+  readonly list: Pages;
   readonly onChoose: (ids: readonly string[], isChosen: boolean) => void;
-  readonly onMore: () => void;
   /** The one that is shown beside the list. */
   readonly open: string | null;
   /** The search took too long, and has come so far. */
@@ -26,7 +25,7 @@ const GRIDS = {
 } as const;
 
 export function LetterTable(props: LetterTableProps) {
-  const { chosen, hasMore, isLoadingMore, letters, onChoose, onMore, open, searchedTo } = props;
+  const { chosen, letters, list, onChoose, open, searchedTo } = props;
   const all = letters.length > 0 && letters.every(({ id }) => chosen.has(id));
   const look = open === null ? "wide" : "narrow";
   const head = (
@@ -73,22 +72,21 @@ export function LetterTable(props: LetterTableProps) {
   return (
     <VirtualRows
       count={letters.length}
-      hasMore={hasMore}
       head={head}
-      isLoadingMore={isLoadingMore}
       label="Dead letters"
-      onMore={onMore}
+      list={list}
+      note={
+        searchedTo && (
+          <>
+            {" "}
+            · searched back to <Time at={searchedTo} />
+          </>
+        )
+      }
       row={row}
       rowPx={56}
     >
       {counted(letters.length, "dead letter")}
-      {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
-      {searchedTo && (
-        <>
-          {" "}
-          · searched back to <Time at={searchedTo} />
-        </>
-      )}
     </VirtualRows>
   );
 }

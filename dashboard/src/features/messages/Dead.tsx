@@ -37,7 +37,7 @@ function Letters({ look }: { readonly look: Look }) {
         </>
       }
       label="Dead letters"
-      onEnd={list.hasNextPage && !list.isFetching && !list.isError ? list.fetchNextPage : undefined}
+      list={list}
       openId={look.msg}
       rows={rows}
     />

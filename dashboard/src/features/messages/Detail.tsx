@@ -2,7 +2,6 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Link2, Play, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
-import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import type { Headers } from "@/api/headers";
 import { Button, buttonClass } from "@/components/Button";
@@ -19,7 +18,7 @@ import { Deliveries } from "@/features/messages/Deliveries";
 import { permalink } from "@/features/messages/look";
 import { setDraft } from "@/features/playground/draft";
 import { type MessageDetail, messageQuery } from "@/services/messages";
-import { useReasonAgainstReading } from "@/services/server";
+import { useReasonAgainstReading, useTenant } from "@/services/server";
 
 interface DetailProps {
   readonly id: string;
@@ -72,7 +71,7 @@ export function Detail({ id }: DetailProps) {
 
 function Found({ message }: { readonly message: MessageDetail }) {
   const { headers, key, message_id, payload, published_at, topic } = message;
-  const { tenant } = useCaller();
+  const { chosen: tenant } = useTenant();
   const rows: [string, string][] = [
     ["Published", exactly(published_at)],
     ["Id", message_id],

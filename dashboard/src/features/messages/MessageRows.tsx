@@ -3,7 +3,9 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useEffect, useRef } from "react";
 import type { Exact } from "@/api/exact";
 import { Badge } from "@/components/Badge";
+import { Button } from "@/components/Button";
 import { bytes } from "@/components/format";
+import { type Pages, useMore } from "@/components/More";
 import { Clock } from "@/components/Time";
 
 export interface Row {
@@ -26,8 +28,8 @@ interface MessageRowsProps {
   /** Whether the rows stand still, as somebody reads them. */
   readonly isHeld?: boolean;
   readonly label: string;
-  /** Called while the end is near. */
-  readonly onEnd?: (() => void) | undefined;
+  /** Of which the next page comes when the end is near. */
+  readonly list?: Pages | undefined;
   readonly onHold?: ((hold: boolean) => void) | undefined;
   readonly openId: string;
   readonly rows: readonly Row[];
@@ -46,7 +48,7 @@ export function MessageRows({
   footer,
   isHeld,
   label,
-  onEnd,
+  list,
   onHold,
   openId,
   rows,
@@ -59,10 +61,7 @@ export function MessageRows({
     overscan: 8,
   });
   const shown = virtual.getVirtualItems();
-  const isNearEnd = (shown.at(-1)?.index ?? 0) >= rows.length - AHEAD_COUNT;
-  useEffect(() => {
-    if (isNearEnd) onEnd?.();
-  }, [isNearEnd, onEnd]);
+  const more = useMore(list, (shown.at(-1)?.index ?? 0) >= rows.length - AHEAD_COUNT);
   useEffect(() => {
     if (isHeld === false) scroller.current?.scrollTo(0, 0);
   }, [isHeld]);
@@ -91,6 +90,7 @@ export function MessageRows({
       </div>
       <div className="flex min-h-10 flex-wrap items-center gap-x-4 gap-y-1 border-line border-t px-3 py-1.5 text-dim text-xs">
         {footer}
+        {more.failure && <Button onClick={more.ask}>Try again</Button>}
       </div>
     </div>
   );

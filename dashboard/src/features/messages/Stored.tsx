@@ -1,4 +1,4 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { RefreshCw } from "lucide-react";
 import { useMemo } from "react";
 import { asApiError } from "@/api/errors";
@@ -9,6 +9,8 @@ import { type Filter, isSearch, wanted } from "@/features/messages/filter";
 import type { Look } from "@/features/messages/look";
 import { MessageRows, type Row } from "@/features/messages/MessageRows";
 import { type MessagePage, messagesQuery } from "@/services/messages";
+import { polledSlowly } from "@/services/polled";
+import { topicQuery } from "@/services/topics";
 
 interface StoredProps {
   readonly filter: Filter;
@@ -18,11 +20,23 @@ interface StoredProps {
 
 // Who has scrolled further looks for something that a filter finds.
 const ROWS_MAX_COUNT = 10_000;
+// Between looks whether it is still the same topic.
+const TOPIC_MS = 5_000;
 
-/** What is stored of a topic. */
-export function Stored({ filter, look, onLook }: StoredProps) {
+/** What is stored of a topic. Of one that was deleted and made anew it is another list. */
+export function Stored(props: StoredProps) {
+  const { data, error, isPending, refetch } = useQuery({
+    ...topicQuery(props.look.topic),
+    ...polledSlowly(TOPIC_MS),
+  });
+  if (isPending) return <Loading rows={8} what="messages" />;
+  if (!data || isNoTopic(error)) return <NotListed error={error} onRetry={refetch} />;
+  return <List {...props} epoch={data.epoch} />;
+}
+
+function List({ epoch, filter, look, onLook }: StoredProps & { readonly epoch: string }) {
   const order = look.read === "oldest" ? "asc" : "desc";
-  const list = useInfiniteQuery(messagesQuery(look.topic, wanted(filter, order)));
+  const list = useInfiniteQuery(messagesQuery(look.topic, epoch, wanted(filter, order)));
   const rows = useMemo(() => rowsOf(list.data?.pages ?? []), [list.data]);
   const searches = isSearch(filter);
   if (list.isPending) return <Loading rows={8} what="messages" />;
@@ -31,13 +45,13 @@ export function Stored({ filter, look, onLook }: StoredProps) {
     return <Nothing filter={filter} onLook={onLook} onRefresh={list.refetch} />;
   }
   const isFull = rows.length >= ROWS_MAX_COUNT;
-  const goesOn = list.hasNextPage && !list.isFetching && !list.isError && !isFull;
+  const goesOn = list.hasNextPage && !isFull;
   return (
     <MessageRows
       footer={
         <>
           <span aria-live="polite">{said(list.data?.pages ?? [], rows, list)}</span>
-          {searches && goesOn && (
+          {searches && goesOn && !list.isFetching && (
             <Button onClick={() => list.fetchNextPage()}>Keep scanning</Button>
           )}
           {isFull && <span>The rest is not loaded: narrow it with a filter.</span>}
@@ -50,7 +64,7 @@ export function Stored({ filter, look, onLook }: StoredProps) {
       }
       label="Messages"
       // A search is a cost that a person decides on.
-      onEnd={goesOn && !searches ? list.fetchNextPage : undefined}
+      list={goesOn && !searches ? list : undefined}
       openId={look.msg}
       rows={rows}
     />
@@ -83,8 +97,12 @@ function said(pages: readonly MessagePage[], rows: readonly Row[], fetching: Fet
   return scanned === undefined ? `${found}, and more` : `${found}; scanned up to ${scanned}`;
 }
 
+function isNoTopic(error: unknown): boolean {
+  return error !== null && asApiError(error).code === "topic_not_found";
+}
+
 function NotListed({ error, onRetry }: { readonly error: unknown; readonly onRetry: () => void }) {
-  if (asApiError(error).code === "topic_not_found") {
+  if (isNoTopic(error)) {
     return <Empty title="There is no such topic">{asApiError(error).message}</Empty>;
   }
   return <Failure error={error} onRetry={onRetry} what="Messages cannot be listed" />;

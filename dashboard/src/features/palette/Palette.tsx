@@ -42,6 +42,7 @@ function Search({ onClose }: { readonly onClose: () => void }) {
     subscriptions: (q && subscriptions.data?.subscriptions.map(({ name }) => name)) || [],
     topics: topics.data?.topics.map(({ name }) => name) ?? [],
   });
+  const isLooking = q !== typed.trim() || topics.isFetching || subscriptions.isFetching;
   const at = moved(marked, "", found.length);
   const go = (choice: Choice | undefined) => {
     if (!choice) return;
@@ -91,7 +92,9 @@ function Search({ onClose }: { readonly onClose: () => void }) {
           </div>
         ))}
       </div>
-      {found.length === 0 && <p className="p-3 text-dim">Nothing has that name.</p>}
+      {found.length === 0 && (
+        <p className="p-3 text-dim">{isLooking ? "Looking…" : "Nothing has that name."}</p>
+      )}
     </>
   );
 }

@@ -11,6 +11,12 @@ describe("the palette", () => {
     ]);
   });
 
+  it("offers no name that was found for what was typed before", () => {
+    const names = { subscriptions: ["alpha"], topics: ["ALPINE", "alp"] };
+    expect(choices("alpi", names).map(({ label }) => label)).toEqual(["ALPINE"]);
+    expect(choices("alpz", names)).toEqual([]);
+  });
+
   it("goes round, and stays inside of what is left", () => {
     expect(moved(2, "ArrowDown", 3)).toBe(0);
     expect(moved(0, "ArrowUp", 3)).toBe(2);

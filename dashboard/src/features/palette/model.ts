@@ -14,21 +14,23 @@ export interface Names {
   readonly topics: readonly string[];
 }
 
+/** Names may be of what was typed a moment ago: only those count that have what is typed now. */
 export function choices(typed: string, { subscriptions, topics }: Names): Choice[] {
   const wanted = typed.trim().toLowerCase();
-  const pages = PAGES.filter((page) => page.label.toLowerCase().includes(wanted)).map((page) => ({
+  const has = (name: string) => name.toLowerCase().includes(wanted);
+  const pages = PAGES.filter((page) => has(page.label)).map((page) => ({
     id: `page-${page.label}`,
     kind: "Page",
     label: page.label,
     to: page.to,
   }));
-  const found = topics.map((name) => ({
+  const found = topics.filter(has).map((name) => ({
     id: `topic-${name}`,
     kind: "Topic",
     label: name,
     to: `/topics/${encodeURIComponent(name)}`,
   }));
-  const followers = subscriptions.map((name) => ({
+  const followers = subscriptions.filter(has).map((name) => ({
     id: `subscription-${name}`,
     kind: "Subscription",
     label: name,

@@ -1,10 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMatches, useNavigate } from "@tanstack/react-router";
-import { useCaller } from "@/api/caller";
 import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
 import { PACES, setPace, usePace } from "@/live/pace";
-import { reasonAgainst } from "@/services/rights";
-import { tenantsQuery, whoamiQuery } from "@/services/server";
+import { mayChooseTenant } from "@/services/rights";
+import { tenantsQuery, useTenant, whoamiQuery } from "@/services/server";
 
 const LOOK = "min-h-8 max-w-44 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
 const THEME_LABELS: Readonly<Record<Theme, string>> = {
@@ -49,26 +48,34 @@ export function ThemeChoice() {
   );
 }
 
-/** Whose things are shown. Who looks after all tenants can choose; it is in the address. */
-export function TenantChoice() {
-  const { tenant } = useCaller();
+/** Shows the things of this tenant; null: of the key's own. */
+export function useChooseTenant(): (name: string | null) => void {
   const navigate = useNavigate();
-  const who = useQuery(whoamiQuery());
-  const mayChoose = who.data !== undefined && reasonAgainst(who.data, "admin") === null;
-  const tenants = useQuery({ ...tenantsQuery(), enabled: mayChoose });
-  const all = tenants.data?.tenants.map((each) => each.name) ?? [];
-  const own = who.data?.tenant ?? "";
-  const names = all.filter((name) => name !== own);
   // What one thing's page shows the other tenant does not have: there it is the page that lists them.
   const to =
     useMatches()
       .at(-1)
       ?.fullPath.replace(/\/\$.*$/, "") || "/";
+  return (name) => void navigate({ search: { tenant: name ?? undefined }, to: to as "/" });
+}
+
+/** Whose things are shown. Who looks after all tenants can choose; it is in the address. */
+export function TenantChoice() {
+  const { chosen, own } = useTenant();
+  const choose = useChooseTenant();
+  const who = useQuery(whoamiQuery());
+  const mayChoose = who.data !== undefined && mayChooseTenant(who.data);
+  const tenants = useQuery({ ...tenantsQuery(), enabled: mayChoose });
+  const all = tenants.data?.tenants.map((each) => each.name) ?? [];
+  // One that is not there is what is chosen all the same.
+  const names = new Set(chosen === null ? all : [...all, chosen]);
+  names.delete(own ?? "");
+  const shown = chosen ?? own;
   if (!mayChoose || all.length === 0) {
     return (
-      (tenant ?? own) && (
+      shown && (
         <span className="px-1 text-dim max-sm:hidden" title="The tenant">
-          {tenant ?? own}
+          {shown}
         </span>
       )
     );
@@ -77,13 +84,11 @@ export function TenantChoice() {
     <select
       aria-label="Tenant"
       className={LOOK}
-      onChange={({ target }) =>
-        void navigate({ search: { tenant: target.value || undefined }, to: to as "/" })
-      }
-      value={tenant === own ? "" : (tenant ?? "")}
+      onChange={({ target }) => choose(target.value || null)}
+      value={chosen ?? ""}
     >
       <option value="">{own} (own)</option>
-      {names.map((name) => (
+      {[...names].map((name) => (
         <option key={name} value={name}>
           {name}
         </option>

@@ -1,32 +1,96 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useEffect } from "react";
+import { Fragment, type ReactNode, useEffect, useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { WhoAmI } from "@/api/schema";
-import { Loading } from "@/components/states";
+import { Button } from "@/components/Button";
+import { Page } from "@/components/Page";
+import { Empty, Failure, Loading } from "@/components/states";
 import { useServerNow } from "@/components/useNow";
+import { useChooseTenant } from "@/features/shell/choices";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
 import { asksNobody } from "@/services/rights";
-import { whoamiQuery } from "@/services/server";
+import { actingQuery, useTenant, whoamiQuery } from "@/services/server";
+import { useSignOut } from "@/services/session";
 
 /** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
  * if it was somebody's: so it is as it was when he comes back. */
 export function Gate({ children }: { readonly children: ReactNode }) {
-  const { data, error, isPending } = useQuery(whoamiQuery());
+  const { data, error: now, isFetched, refetch } = useQuery(whoamiQuery());
+  const [told, setTold] = useState(now);
+  // While it is asked again it is as it was: what is typed meanwhile is not lost.
+  const error = now ?? (isFetched && data === undefined ? told : null);
+  if (error !== told) setTold(error);
   const isNobody = error !== null && asApiError(error).code === "unauthenticated";
   useEffect(() => {
     holdPace(isNobody);
   }, [isNobody]);
-  if (isPending) return <Loading what="who you are" />;
-  if (!isNobody) return children;
-  if (data === undefined) return <Card />;
+  if (data) {
+    return (
+      <>
+        <OfTenant>{children}</OfTenant>
+        {isNobody && <Over who={data} />}
+      </>
+    );
+  }
+  // The page asks who it is too: it is not there before that is known, or it would be made and gone in turns.
+  if (error === null) return <Loading what="who you are" />;
+  return isNobody ? <Card /> : <Unknown error={error} onRetry={refetch} />;
+}
+
+/** The page of the tenant that is shown: of another one it is another page. */
+function OfTenant({ children }: { readonly children: ReactNode }) {
+  const { chosen, own } = useTenant();
+  const { error, refetch } = useQuery(actingQuery(chosen));
+  const choose = useChooseTenant();
+  if (error === null || asApiError(error).code !== "tenant_not_found") {
+    return <Fragment key={chosen}>{children}</Fragment>;
+  }
   return (
-    <>
-      {children}
-      <Over who={data} />
-    </>
+    <Page title="No such tenant">
+      <Empty
+        action={
+          <>
+            <Button look="primary" onClick={() => choose(null)}>
+              Show {own}
+            </Button>
+            <Button onClick={() => refetch()}>Look again</Button>
+          </>
+        }
+        title={`There is no tenant “${chosen}”`}
+      >
+        It was deleted, or the link is wrong. The tenants that there are can be chosen where this
+        one is.
+      </Empty>
+    </Page>
+  );
+}
+
+interface UnknownProps {
+  readonly error: unknown;
+  readonly onRetry: () => void;
+}
+
+function Unknown({ error, onRetry }: UnknownProps) {
+  const signOut = useSignOut();
+  const [hasOther, setHasOther] = useState(false);
+  return (
+    <Page title="It is not known who you are">
+      <Failure error={error} onRetry={onRetry} what="The server does not say it" />
+      <p className="text-dim">It is asked again every few seconds, unless pages are paused.</p>
+      <div className="flex flex-wrap gap-2">
+        <Button onClick={() => signOut.mutate()}>Sign out</Button>
+        <Button onClick={() => setHasOther(true)}>Sign in with another key</Button>
+      </div>
+      {signOut.error && <Failure error={signOut.error} what="You are not signed out" />}
+      {hasOther && (
+        <div className="max-w-md">
+          <SignIn />
+        </div>
+      )}
+    </Page>
   );
 }
 

@@ -2,13 +2,12 @@ import { Link } from "@tanstack/react-router";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { count, counted } from "@/components/format";
+import type { Pages } from "@/components/More";
 import { VirtualRows } from "@/components/VirtualRows";
 import { stateOf } from "@/features/subscriptions/model";
 
 interface SubscriptionTableProps {
-  readonly hasMore: boolean;
-  readonly isLoadingMore: boolean;
-  readonly onMore: () => void;
+  readonly list: Pages;
   readonly subscriptions: readonly SubscriptionAnswer[];
 }
 
@@ -26,7 +25,7 @@ const COLUMNS: readonly (readonly [label: string, look: string, about?: string])
 ];
 
 export function SubscriptionTable(props: SubscriptionTableProps) {
-  const { hasMore, isLoadingMore, onMore, subscriptions } = props;
+  const { list, subscriptions } = props;
   const head = (
     <div className={`${GRID} !h-9 font-medium text-dim text-xs`} role="row">
       {COLUMNS.map(([label, look, about]) => (
@@ -39,18 +38,15 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
   return (
     <VirtualRows
       count={subscriptions.length}
-      hasMore={hasMore}
       head={head}
-      isLoadingMore={isLoadingMore}
       label="Subscriptions"
-      onMore={onMore}
+      list={list}
       row={(index) => {
         const subscription = subscriptions[index];
         return subscription && <Row index={index} subscription={subscription} />;
       }}
     >
       {counted(subscriptions.length, "subscription")}
-      {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
     </VirtualRows>
   );
 }

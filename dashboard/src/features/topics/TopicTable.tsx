@@ -1,18 +1,17 @@
 import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef } from "react";
+import { useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
 import { backlogText, MORE_BACKLOG } from "@/components/backlog";
 import { bytes, count, counted, rate } from "@/components/format";
+import { MoreSaid, type Pages, useMore } from "@/components/More";
 import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
 import { kept, storedCount } from "@/features/topics/model";
 import { useActivity } from "@/features/topics/useActivity";
 
 interface TopicTableProps {
-  readonly hasMore: boolean;
-  readonly isLoadingMore: boolean;
-  readonly onMore: () => void;
+  readonly list: Pages;
   readonly topics: readonly TopicAnswer[];
 }
 
@@ -23,7 +22,7 @@ const GRID =
   "grid grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_5.5rem_5.5rem_5.5rem_5.5rem] xl:grid-cols-[minmax(0,1fr)_7rem_4rem_4rem_5.5rem_5.5rem_5.5rem_5.5rem] 2xl:grid-cols-[minmax(0,1fr)_8rem_4rem_4rem_5.5rem_5.5rem_5.5rem_5.5rem_12rem_6rem]";
 
 /** Rows of which only those exist that are seen, so that ten thousand cost as much as thirty. */
-export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTableProps) {
+export function TopicTable({ list, topics }: TopicTableProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
     count: topics.length,
@@ -34,13 +33,14 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
   const shown = rows.getVirtualItems();
   const activity = useActivity(shown.flatMap(({ index }) => topics[index]?.name ?? []));
   const last = shown.at(-1)?.index ?? 0;
-  const wantsMore = hasMore && !isLoadingMore && last >= topics.length - AHEAD_COUNT;
-  useEffect(() => {
-    if (wantsMore) onMore();
-  }, [wantsMore, onMore]);
+  const more = useMore(list, last >= topics.length - AHEAD_COUNT);
   return (
     <div className="overflow-hidden rounded-lg border border-line bg-surface">
-      <div aria-label="Topics" aria-rowcount={hasMore ? -1 : topics.length + 1} role="table">
+      <div
+        aria-label="Topics"
+        aria-rowcount={list.hasNextPage ? -1 : topics.length + 1}
+        role="table"
+      >
         <Head />
         <div
           className="max-h-[max(16rem,calc(100dvh-17rem))] sm:max-h-[max(16rem,calc(100dvh-17.5rem))] overflow-y-auto"
@@ -67,7 +67,7 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
       </div>
       <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
         {counted(topics.length, "topic")}
-        {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
+        <MoreSaid list={list} more={more} />
       </p>
     </div>
   );
