@@ -6,13 +6,16 @@ import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { counted, exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
+import { Overtaken } from "@/components/Overtaken";
 import { Failure, Loading } from "@/components/states";
+import { useEdits } from "@/components/useEdits";
 import { Bars } from "@/features/tenants/Bars";
 import { LimitFields } from "@/features/tenants/LimitFields";
 import {
   fieldsOf,
   limitsChange,
   limitTexts,
+  overtakenLimits,
   reasonAgainstDeleting,
 } from "@/features/tenants/model";
 import { tenantQuery, useChangeTenant, useDeleteTenant } from "@/services/tenants";
@@ -94,9 +97,10 @@ interface StepProps {
 }
 
 function ChangeLimits({ onDone, tenant }: StepProps) {
-  const [fields, setFields] = useState(() => fieldsOf(tenant.limits));
+  const there = fieldsOf(tenant.limits);
+  const { change: type, overtaken, shown } = useEdits(there);
   const change = useChangeTenant(tenant.name);
-  const limits = limitsChange(fields, tenant.limits);
+  const limits = limitsChange(shown, tenant.limits);
   const total = limits === null ? 0 : Object.keys(limits).length;
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -107,7 +111,8 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
       <p className="text-dim">
         They count at once. What there is already of more than a limit stays; nothing is added.
       </p>
-      <LimitFields fields={fields} onChange={setFields} />
+      <LimitFields fields={shown} onChange={type} />
+      <Overtaken fields={overtakenLimits(overtaken, there)} />
       {change.error && <Failure error={change.error} what="The limits were not changed" />}
       <div className="flex justify-end gap-2">
         <Button onClick={onDone}>Back</Button>

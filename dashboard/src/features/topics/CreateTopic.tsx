@@ -8,7 +8,7 @@ import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
 import { kept, nameProblem, textsOf } from "@/features/topics/model";
-import { bounds, changed, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
+import { changedBounds, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
 import { retentionDefaultsQuery, useCreateTopic } from "@/services/topics";
 
 interface CreateTopicProps {
@@ -45,9 +45,8 @@ function Form({ onDone }: { readonly onDone: () => void }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    const wanted = bounds(texts);
-    if (problem || (own && !wanted) || create.isPending) return;
-    const retention = own && wanted ? changed(wanted, texts, before) : {};
+    const retention = own ? changedBounds(texts, before) : {};
+    if (problem || !retention || create.isPending) return;
     create.mutate(
       { name, retention },
       {

@@ -2,39 +2,41 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
+import { Overtaken } from "@/components/Overtaken";
 import { Failure } from "@/components/states";
-import { textsOf } from "@/features/topics/model";
-import { bounds, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
+import { useEdits } from "@/components/useEdits";
+import { BOUNDS, type Bound, textsOf } from "@/features/topics/model";
+import { changedBounds, RetentionFields } from "@/features/topics/RetentionFields";
 import { ShrinkTopic } from "@/features/topics/ShrinkTopic";
 import { type Loss, lossOf } from "@/features/topics/shrinking";
 import { useReasonAgainst } from "@/services/server";
 import { topicQuery, useChangeTopic } from "@/services/topics";
 
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
-  const [texts, setTexts] = useState<Texts | null>(null);
+  const there = textsOf(topic.retention);
+  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeTopic(topic.name);
   const unable = useReasonAgainst("manage");
   const [asked, setAsked] = useState<Loss | null>(null);
   const client = useQueryClient();
-  const shown = texts ?? textsOf(topic.retention);
-  const wanted = bounds(shown);
+  const wanted = changedBounds(shown, there);
   const save = () => {
     if (!wanted) return;
     change.mutate(wanted, {
       onSuccess: () => {
-        setTexts(null);
+        undo();
         setAsked(null);
       },
     });
   };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    if (!wanted || !texts || unable || change.isPending) return;
+    if (!wanted || !isEdited || unable || change.isPending) return;
     // What is shown may be older than what has come since.
     const now = await client
       .fetchQuery({ ...topicQuery(topic.name), staleTime: 0 })
       .catch(() => topic);
-    const loss = lossOf(now, wanted);
+    const loss = lossOf(now, { ...now.retention, ...wanted });
     change.reset();
     if (loss) setAsked(loss);
     else save();
@@ -45,19 +47,22 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
         <p className="text-dim">
           What is over a bound is removed within seconds, the oldest first.
         </p>
-        <RetentionFields onChange={setTexts} texts={shown} />
+        <RetentionFields onChange={type} texts={shown} />
+        <Overtaken
+          fields={overtaken.map((each) => `${labelOf(each)}, now ${there[each] || "no bound"}`)}
+        />
         {change.error && !asked && <Failure error={change.error} what="Nothing was changed" />}
         <div className="flex items-center gap-3">
           <Button
             look="primary"
             type="submit"
-            unable={unable ?? (texts ? null : "Nothing was changed yet")}
+            unable={unable ?? (isEdited ? null : "Nothing was changed yet")}
           >
             {change.isPending ? "Saving…" : "Save settings"}
           </Button>
-          {texts && <Button onClick={() => setTexts(null)}>Undo</Button>}
+          {isEdited && <Button onClick={undo}>Undo</Button>}
           <span aria-live="polite" className="text-ok">
-            {change.isSuccess && !texts && "Saved."}
+            {change.isSuccess && !isEdited && "Saved."}
           </span>
         </div>
       </form>
@@ -74,3 +79,5 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
     </>
   );
 }
+
+const labelOf = (bound: Bound) => BOUNDS.find((each) => each.bound === bound)?.label;
