@@ -5,7 +5,7 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 import { z } from "zod";
-import { ApiError } from "@/api/errors";
+import { ApiError, asApiError } from "@/api/errors";
 import { Exact } from "@/api/exact";
 import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
@@ -105,8 +105,10 @@ export const jobQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(JobAnswer, jobAt(id), { signal }),
     queryKey: ["jobs", id],
-    refetchInterval: ({ state }) =>
-      state.data?.state === "running" && !isGone(state.error) ? JOB_MS : false,
+    refetchInterval: ({ state: { data, error } }) => {
+      if (data) return data.state === "running" && !isGone(error) ? JOB_MS : false;
+      return error && asApiError(error).isTransient ? LIST_MS : false;
+    },
     retry: false,
   });
 
@@ -125,7 +127,7 @@ type Act = "discard" | "redrive";
 /** How many that would be; the same body without `dry_run` starts the job. */
 export const planJob = (act: Act, meant: object, signal?: AbortSignal) =>
   request(JobAnswer, `/api/dlq/${act}`, {
-    body: { ...takenBy(act, meant), dry_run: true },
+    body: { ...meant, dry_run: true },
     method: "POST",
     signal,
   });
@@ -134,19 +136,13 @@ export const planJob = (act: Act, meant: object, signal?: AbortSignal) =>
 export const startJob = (act: Act, meant: object, limits: JobLimits, until: string | null) =>
   request(JobAnswer, `/api/dlq/${act}`, {
     body: {
-      ...takenBy(act, meant),
+      ...meant,
       // Those that were chosen one by one are these in any case.
       ...(until !== null && !("ids" in meant) && { to_time: until }),
       ...limits,
     },
     method: "POST",
   });
-
-/** Those that were redriven are no filter of a redrive: it never takes them. */
-function takenBy(act: Act, meant: object): object {
-  const { redriven, ...rest } = meant as { redriven?: boolean };
-  return act === "discard" && redriven !== undefined ? { ...rest, redriven } : rest;
-}
 
 export function useCancelJob(id: string) {
   const client = useQueryClient();

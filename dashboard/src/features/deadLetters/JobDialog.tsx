@@ -51,7 +51,9 @@ export function JobDialog({ act, meant, onClose, onJob, what }: JobDialogProps) 
 }
 
 function nothing(act: Act, meant: Meant): string {
-  if ("ids" in meant) return "None of them is there any more.";
+  if ("ids" in meant) {
+    return `None of them is there any more${act === "redrive" ? ", or they were redriven" : ""}.`;
+  }
   return act === "redrive" ? "Nothing matches that was not redriven yet." : "Nothing matches.";
 }
 
@@ -65,11 +67,12 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
   const [mostText, setMostText] = useState(String(MAX_COUNT));
   const start = useMutation({
     mutationFn: (limits: JobLimits) => startJob(act, meant, limits, plan.started_at),
-    onSuccess: (job) => {
-      if (job.id) onJob(job.id);
-      onClose();
-    },
   });
+  // Not called once this is gone: who has left is not called back.
+  const onSuccess = (job: JobAnswer) => {
+    if (job.id) onJob(job.id);
+    onClose();
+  };
   const rate = within(rateText, RATE_MIN_PER_S, RATE_MAX_PER_S);
   const most = wholeWithin(mostText, MAX_COUNT);
   const matched = plan.matched_count;
@@ -77,7 +80,7 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (rate === null || most === null || start.isPending) return;
-    start.mutate({ max_count: most, rate_per_s: rate });
+    start.mutate({ max_count: most, rate_per_s: rate }, { onSuccess });
   };
   const about = rate ? `: in about ${duration(Math.max(1, amount / rate))}` : "";
   const fate = act === "redrive" ? "delivered again" : "deleted for good";
