@@ -1,16 +1,18 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useEffect, useRef } from "react";
 
-interface VirtualRowsProps {
+interface VirtualRowsProps<Item> {
   /** What it says below the rows, such as how many there are. */
   readonly children: ReactNode;
-  readonly count: number;
   readonly hasMore: boolean;
   readonly head: ReactNode;
   readonly isLoadingMore: boolean;
+  readonly items: readonly Item[];
+  /** What the item is: its row keeps the focus, wherever in the list it comes to be. */
+  readonly keyOf: (item: Item) => string;
   readonly label: string;
   readonly onMore: () => void;
-  readonly row: (index: number) => ReactNode;
+  readonly row: (item: Item, index: number) => ReactNode;
   readonly rowPx?: number;
 }
 
@@ -18,33 +20,34 @@ interface VirtualRowsProps {
 const AHEAD_COUNT = 30;
 
 /** A table of which only those rows exist that are seen, so that a hundred thousand cost as much as thirty. */
-export function VirtualRows({
+export function VirtualRows<Item>({
   children,
-  count,
   hasMore,
   head,
   isLoadingMore,
+  items,
+  keyOf,
   label,
   onMore,
   row,
   rowPx = 44,
-}: VirtualRowsProps) {
+}: VirtualRowsProps<Item>) {
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
-    count,
+    count: items.length,
     estimateSize: () => rowPx,
     getScrollElement: () => scroller.current,
     overscan: 8,
   });
   const shown = rows.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
-  const wantsMore = hasMore && !isLoadingMore && last >= count - AHEAD_COUNT;
+  const wantsMore = hasMore && !isLoadingMore && last >= items.length - AHEAD_COUNT;
   useEffect(() => {
     if (wantsMore) onMore();
   }, [wantsMore, onMore]);
   return (
     <div className="overflow-hidden rounded-lg border border-line bg-surface">
-      <div aria-label={label} aria-rowcount={hasMore ? -1 : count + 1} role="table">
+      <div aria-label={label} aria-rowcount={hasMore ? -1 : items.length + 1} role="table">
         <div className="border-line border-b" role="rowgroup">
           {head}
         </div>
@@ -55,16 +58,20 @@ export function VirtualRows({
           tabIndex={0}
         >
           <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
-            {shown.map(({ index, key, start }) => (
-              <div
-                className="absolute inset-x-0 top-0"
-                key={key}
-                role="presentation"
-                style={{ height: rowPx, transform: `translateY(${start}px)` }}
-              >
-                {row(index)}
-              </div>
-            ))}
+            {shown.map(({ index, start }) => {
+              const item = items[index];
+              if (item === undefined) return null;
+              return (
+                <div
+                  className="absolute inset-x-0 top-0"
+                  key={keyOf(item)}
+                  role="presentation"
+                  style={{ height: rowPx, transform: `translateY(${start}px)` }}
+                >
+                  {row(item, index)}
+                </div>
+              );
+            })}
           </div>
         </div>
       </div>

@@ -38,16 +38,14 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
   );
   return (
     <VirtualRows
-      count={subscriptions.length}
       hasMore={hasMore}
       head={head}
       isLoadingMore={isLoadingMore}
+      items={subscriptions}
+      keyOf={({ name }) => name}
       label="Subscriptions"
       onMore={onMore}
-      row={(index) => {
-        const subscription = subscriptions[index];
-        return subscription && <Row index={index} subscription={subscription} />;
-      }}
+      row={(subscription, index) => <Row index={index} subscription={subscription} />}
     >
       {counted(subscriptions.length, "subscription")}
       {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
