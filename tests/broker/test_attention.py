@@ -80,14 +80,14 @@ async def test_the_next_tenant_of_a_name_is_told_nothing_of_the_one_before(bench
     request = bench.request("t", 1)
     await result_of(lambda answer: bench.broker.publish(OTHER, request, answer))
     assert (await look(bench, None)).counts == {"absent": 2}
-    bench.broker.forget_counts(OTHER)
+    bench.broker.forget_tenant(OTHER)
     assert told(bench.broker.attention.of(OTHER)) == []
     whole = bench.broker.attention.of(None)
     assert ([each.tenant for each in whole.subscriptions], whole.counts) == ([T], {"absent": 1})
     # Also if it goes while they are being looked at.
     bench.clock.seconds += LOOK_INTERVAL_S
     bench.broker.attention.of(None)
-    bench.broker.forget_counts(OTHER)
+    bench.broker.forget_tenant(OTHER)
     await bench.until(lambda: bench.broker.attention._looking is None)
     assert bench.broker.attention.of(None).counts == {"absent": 1}
 

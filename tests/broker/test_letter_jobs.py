@@ -125,6 +125,20 @@ async def test_a_discard_keeps_to_its_rate_and_a_cancelled_one_discards_no_more(
     assert [one.seq for one in await letters(bench)] == [3, 2]
 
 
+async def test_jobs_of_a_tenant_that_is_gone_are_stopped_and_forgotten(bench: Bench):
+    jobs = bench.broker.dead_letters.jobs
+    await die(bench, "t", count=3)
+    job = discarding(bench, ALL, **SLOW)
+    await bench.until(lambda: job.discarded_count == 1)
+    bench.broker.forget_tenant("acme")
+    assert jobs.all(T) == [job]
+    bench.broker.forget_tenant(T)
+    assert (jobs.all(T), job.state) == ([], "cancelled")
+    await ended(bench, redriving(bench, ALL, rate_per_s=1_000, max_count=1))
+    assert len(jobs.all(T)) == 1
+    assert len(await letters(bench)) == 2
+
+
 async def test_discards_and_redrives_share_the_bound_of_jobs(bench: Bench):
     await die(bench, "t", count=3)
     for _ in range(JOBS_RUNNING_MAX - 1):

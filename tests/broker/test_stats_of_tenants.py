@@ -133,8 +133,8 @@ async def test_what_was_done_for_a_tenant_that_is_gone_is_forgotten_and_who_leav
 ):
     connection, _ = await subscribed(bench, OTHER, "t", ack="auto")
     await published(bench, OTHER, "t", 2)
-    bench.broker.forget_counts(OTHER)
+    bench.broker.forget_tenant(OTHER)
     assert counts(bench, OTHER) == (0, 0, 0, 0, 0)
     connection.close(lost=False)
     assert bench.broker.stats_of(OTHER).gauges.subscriber_count == 0
-    bench.broker.forget_counts("nobody")
+    bench.broker.forget_tenant("nobody")

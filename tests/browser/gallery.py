@@ -79,10 +79,10 @@ def steps(*acts: Act) -> Act:
 
 
 def _seek(page: Any) -> None:
-    press("Move…")(page)
+    press("Seek…")(page)
     page.get_by_label("The oldest message").check()
     press("Preview")(page)
-    page.get_by_role("button", name=re.compile("^Move, and")).wait_for()
+    page.get_by_role("button", name=re.compile("^Seek, and")).wait_for()
 
 
 def _connect(page: Any) -> None:

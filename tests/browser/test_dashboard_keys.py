@@ -114,6 +114,9 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
         operator.get_by_role("checkbox", name=re.compile("^subscribe")).check()
         operator.get_by_label("Only these topics, or patterns (subscribe)").fill("orders.>")
         operator.get_by_label("It ends").select_option(label="in 30 days")
+        operator.get_by_text("Limits of its own").click()
+        operator.get_by_label("Connections").fill("25")
+        assert violations(operator) == []
         operator.get_by_role("dialog").get_by_role("button", name="Create key").click()
         operator.get_by_text("the only time that the key is shown").wait_for()
         key = operator.locator("[data-secret]").inner_text()
@@ -140,6 +143,7 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
             page.reload()
             page.get_by_text("Messages stored").wait_for()
             operator.get_by_role("link", name="support desk").click()
+            operator.get_by_text("Connections: 25").wait_for()
             operator.get_by_role("button", name="Revoke…").click()
             operator.get_by_label("Type support desk to revoke it").fill("support desk")
             operator.get_by_role("button", name="Revoke key support desk").click()

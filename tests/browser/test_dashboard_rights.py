@@ -2,55 +2,107 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.browser.axe import violations
-from tests.browser.dashboard import signed_in
+from tests.browser.dashboard import settled, signed_in
 from tests.support.access import Guarded, guarded_server
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+OWN = "orders.a"
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Guarded]:
     with guarded_server(DATABASE_URL="sqlite:///x.db") as guarded:
-        guarded.acting("default").create_topic("t")
+        api = guarded.signed(guarded.create_key("default")["key"])
+        for topic, name in ((OWN, "own"), ("t", "others")):
+            api.create_topic(topic)
+            with api.socket() as socket:
+                socket.subscribe(topic, subscription=name)
+                api.publish(topic, 1)
+                (frame,) = socket.messages(1)
+                socket.request("reject", message_id=frame["message_id"], reason=f"of {topic}")
         yield guarded
+
+
+@contextlib.contextmanager
+def nothing_refused(page: Any) -> Iterator[None]:
+    """What may not be seen is not asked for."""
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
+    yield
+    settled(page)
+    assert refused == []
+
+
+def unable(page: Any, name: str) -> str:
+    """Why the button with this name does nothing."""
+    button = page.get_by_role("button", name=name, exact=True)
+    button.wait_for()
+    button.click(force=True)
+    assert page.get_by_role("dialog").count() == 0
+    return str(button.get_attribute("title"))
 
 
 def test_who_may_only_look_is_told_why_he_cannot_do_more(browser, guarded):
     reader = guarded.create_key("default", "subscribe")["key"]
     view = "topics/t?tab=messages&read=live"
-    with signed_in(browser, guarded.server, view, reader) as page:
+    with signed_in(browser, guarded.server, view, reader) as page, nothing_refused(page):
         page.get_by_text("Connected").wait_for()
         for name in ("Purge…", "Delete…"):
-            button = page.get_by_role("button", name=name)
-            assert "right to manage" in button.get_attribute("title")
-            button.click(force=True)
+            assert "right to manage" in unable(page, name)
         assert violations(page) == []
-        page.get_by_role("link", name="Dead letters", exact=True).last.click()
-        page.get_by_text("has not got the right to manage").last.wait_for()
+        for tab in ("Subscriptions", "Dead letters"):
+            page.get_by_role("link", name=tab, exact=True).last.click()
+            page.locator("main").get_by_text("right to manage.").last.wait_for()
         page.get_by_role("link", name="Playground").click()
-        publish = page.get_by_role("button", name="Publish", exact=True)
-        publish.wait_for()
-        assert "right to publish" in publish.get_attribute("title")
+        assert "right to publish" in unable(page, "Publish")
         assert violations(page) == []
         for view, name in (
             ("Dead letters", "Redrive all that match…"),
             ("Subscriptions", "Create subscription"),
         ):
             page.get_by_role("link", name=view, exact=True).first.click()
-            button = page.get_by_role("button", name=name)
-            button.wait_for()
-            assert "right to manage" in button.get_attribute("title")
-            button.click(force=True)
+            assert "right to manage" in unable(page, name)
+            page.locator("main").get_by_text("not got the right to manage.").last.wait_for()
             assert violations(page) == []
-        page.get_by_role("link", name="Nodes").first.click()
-        page.get_by_text("You may not see this").first.wait_for()
-        assert violations(page) == []
-        assert page.get_by_role("dialog").count() == 0
+        for view, right in (("Nodes", "admin"), ("Overview", "manage")):
+            page.get_by_role("link", name=view).first.click()
+            page.locator("main").get_by_text(f"not got the right to {right}.").wait_for()
+            assert violations(page) == []
+        # Of what may be seen.
+        page.get_by_role("heading", name="Busiest topics").wait_for()
+        assert page.get_by_role("alert").count() == 0
+
+
+def test_a_key_for_some_topics_is_shown_what_is_of_them(browser, guarded):
+    key = guarded.create_key("default", "manage", topics=["orders.>"])["key"]
+    with signed_in(browser, guarded.server, "dead-letters", key) as page:
+        with nothing_refused(page):
+            rows = page.locator("main [data-row]")
+            rows.get_by_text(f"of {OWN}").wait_for()
+            assert rows.count() == 1
+            assert "filter by one of them" in unable(page, "Discard all that match…")
+            page.get_by_role("link", name=f"of {OWN}").first.click()
+            page.get_by_role("button", name="Discard all that match…").click()
+            page.get_by_text("1 dead letter would be deleted").wait_for()
+            page.keyboard.press("Escape")
+            page.goto(f"{guarded.server.url}/ui/dead-letters?topic=t")
+            page.get_by_text("for orders.> alone, and not for t.").wait_for()
+            page.goto(f"{guarded.server.url}/ui/topics/t")
+            page.get_by_text("may read orders.> alone, and not t.").wait_for()
+            page.goto(f"{guarded.server.url}/ui/subscriptions/own")
+            page.get_by_role("button", name="Pause").click()
+            page.get_by_role("button", name="Resume").wait_for()
+        page.goto(f"{guarded.server.url}/ui/subscriptions/others")
+        page.get_by_text("its right is for other topics").wait_for()
+        assert page.get_by_role("alert").count() == 0
 
 
 def test_the_playground_connects_by_a_ticket_and_the_key_is_in_no_address(browser, guarded):

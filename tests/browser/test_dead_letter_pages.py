@@ -18,6 +18,8 @@ from tests.support.ws import WsClient
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
+# The list of them: how many run, if some do.
+JOBS = re.compile(r"^(?:Jobs|\d+ jobs? running)$")
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -43,6 +45,7 @@ def test_a_failing_subscriber_is_found_looked_at_mended_and_its_messages_deliver
             page.get_by_role("heading", name="Dead letters").wait_for()
             page.get_by_label("Only of this subscription").fill("billing")
             page.get_by_text("of subscription billing").wait_for()
+            assert page.get_by_role("region", name=JOBS).count() == 0
             page.get_by_text("3 dead letters", exact=True).wait_for()
             page.get_by_role("link", name=REASON).first.click()
             page.get_by_text(f"reason: {REASON}").wait_for()
@@ -60,7 +63,8 @@ def test_a_failing_subscriber_is_found_looked_at_mended_and_its_messages_deliver
                 page.get_by_role("button", name="Redrive 3 dead letters").click()
                 job = page.get_by_role("region", name="Redrive job")
                 job.get_by_text("Redriven: 3 dead letters.").wait_for()
-                for message in mended.messages(3):
+                # And the one that died for the other subscription alone.
+                for message in mended.messages(4):
                     mended.ack(message)
             until(lambda: api.subscription("billing")["dead_count"] == 0)
             page.get_by_label("Whether they were redriven").select_option("Redriven")
@@ -69,6 +73,13 @@ def test_a_failing_subscriber_is_found_looked_at_mended_and_its_messages_deliver
             assert rows.get_by_text("redriven", exact=True).count() == 3
             assert "show=redriven" in page.url
             assert "job=" in page.url
+            # Its message tells of both.
+            rows.get_by_role("link").first.click()
+            detail.get_by_role("link", name=re.compile("^[0-9a-f]{8}-")).click()
+            message = page.get_by_role("region", name="The message")
+            message.get_by_text(re.compile("^Redriven ")).wait_for()
+            assert message.get_by_text(re.compile("^Dead-lettered ")).count() == 1
+            message.get_by_text(re.compile("^acked since")).wait_for()
         assert "dead_letter.redrive" in actions(api)
         assert api.subscription("email")["dead_count"] == 1
 
@@ -168,6 +179,40 @@ def test_a_job_goes_at_its_rate_and_can_be_cancelled(browser, server):
     assert "job.cancel" in actions(api)
 
 
+def test_a_job_that_one_starts_and_leaves_is_seen_and_cancelled_by_another(browser, server):
+    api = Api(server.url)
+    rejected(server, "shared", "shared", 30)
+    with opened(browser, server, "dead-letters?subscription=shared") as page:
+        page.get_by_role("button", name="Redrive all that match…").click()
+        page.get_by_label("So many in a second").fill("0.1")
+        page.get_by_role("button", name="Redrive 30 dead letters").click()
+        page.get_by_role("region", name="Redrive job").get_by_role("progressbar").wait_for()
+        assert page.get_by_role("region", name="1 job running").count() == 0
+        page.get_by_role("button", name="Hide").click()
+        own = page.get_by_role("region", name=JOBS)
+        own.get_by_role("progressbar").wait_for()
+        with opened(browser, server, "dead-letters") as other:
+            jobs = other.get_by_role("region", name=JOBS)
+            jobs.get_by_role("heading", name="1 job running").wait_for()
+            jobs.get_by_text("dead letters of subscription shared").first.wait_for()
+            jobs.get_by_text("Redriving at 0.1 in a second, about").wait_for()
+            jobs.get_by_text(" of 30").wait_for()
+            assert violations(other) == []
+            jobs.get_by_role("button", name=re.compile("^Cancel the job")).click()
+            jobs.get_by_role("progressbar").wait_for(state="detached")
+            jobs.get_by_text("ended in the last hour").click()
+            assert violations(other) == []
+            # The newest is the first of them.
+            jobs.get_by_role("button", name=re.compile("^Show the job")).first.click()
+            job = other.get_by_role("region", name="Redrive job")
+            job.get_by_text("cancelled").wait_for()
+            job.get_by_text("For dead letters of subscription shared.").wait_for()
+        # Whoever has started it is told without asking.
+        own.get_by_role("progressbar").wait_for(state="detached")
+    assert api.subscription("shared")["dead_count"] > 20
+    assert actions(api)[0] == "job.cancel"
+
+
 def test_what_is_gone_says_so_and_offers_no_act(browser):
     with running_server(DATABASE_URL="sqlite:///x.db") as server:
         api = Api(server.url)
@@ -213,7 +258,7 @@ def test_the_keyboard_alone_goes_to_a_letter_redrives_it_and_comes_back(browser,
                 break
             page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        page.get_by_text("Redriven: 1 dead letter.").wait_for()
+        page.get_by_role("dialog").get_by_text("Redriven: 1 dead letter.").wait_for()
         page.keyboard.press("Escape")
         page.get_by_role("dialog").wait_for(state="detached")
         # What is below the dialog is left by another Escape.

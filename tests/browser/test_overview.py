@@ -89,7 +89,7 @@ def test_what_needs_attention_says_why_and_leads_to_its_cause(browser, server):
         assert "30 messages wait for it" in absent.inner_text()
         section.get_by_role("link", name="held is paused").wait_for()
         dead = section.get_by_role("listitem").filter(has_text="One dead letter")
-        assert "“no such card”" in dead.inner_text()
+        dead.get_by_text("“no such card”").wait_for()
         dead.get_by_role("link").click()
         page.get_by_role("heading", name="Dead letters", level=1).wait_for()
         page.go_back()

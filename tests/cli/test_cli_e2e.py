@@ -206,6 +206,11 @@ def test_the_life_of_a_dead_letter(
     job = conduit.ok("dlq", "redrive", "--topic", topic, "--rate", "200", "--yes", "--wait").json
     assert (job["state"], job["redriven_count"], job["failed_count"]) == ("done", 2, 0)
     assert conduit.ok("dlq", "job", job["id"]).json["state"] == "done"
+    assert conduit.ok("dlq", "jobs").json[0]["id"] == job["id"]
+    table = conduit.ok("dlq", "jobs", "-o", "table").out
+    assert all(
+        word in table for word in (job["id"], "redrive", "done", f"--topic {topic}", "200/s")
+    )
     nothing = conduit.ok("dlq", "redrive", "--topic", topic)
     assert (nothing.out, "nothing matches" in nothing.err) == ("", True)
     nothing = conduit.ok("dlq", "redrive", "--topic", topic, "--yes", "-o", "table")

@@ -18,6 +18,7 @@ from conduit.cli.main import main
 from tests.cli.command import COMMAND, Conduit
 from tests.cli.test_start import commands
 from tests.support.server import RunningServer, clean_environment, free_port, running_server
+from tests.support.wait import until
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_names_of_what_there_is_are_completed_wherever_they_stand(
         "context": completion.contexts,
     }
     wanted = {**noun, "pattern": noun["topic"], "key_id": completion.keys}
-    wanted["node_id"] = completion.nodes
+    wanted |= {"node_id": completion.nodes, "job_id": completion.jobs}
     for param in command.params:
         kind = noun.get(path[0]) if param.name == "name" else wanted.get(str(param.name))
         is_new = path[-1] in ("create", "add") and param.name in ("name", "tenant")
@@ -80,14 +81,21 @@ def completed(line: str, **env: str) -> list[str]:
     return [offer.partition(",")[2] for offer in done.stdout.split()]
 
 
+def offered(line: str, **env: str) -> list[str]:
+    """The same, once there is something: the command waits for the server for a second only."""
+    return until(lambda: completed(line, **env))
+
+
 @pytest.mark.e2e
 def test_names_are_those_of_the_server(server: RunningServer) -> None:
     here = {"CONDUIT_URL": server.url}
-    assert completed("conduit topic get ord", **here) == ["orders", "orders.refunds"]
-    assert completed("conduit sub orders --subscription ", **here) == ["billing"]
-    assert completed(f"conduit dlq ls --url {server.url} --topic l") == ["logs"]
-    assert completed("conduit node get ", **here) == [socket.gethostname()]
-    assert completed("conduit health --wa", **here) == ["--wait"]
+    assert offered("conduit topic get ord", **here) == ["orders", "orders.refunds"]
+    assert offered("conduit sub orders --subscription ", **here) == ["billing"]
+    assert offered(f"conduit dlq ls --url {server.url} --topic l") == ["logs"]
+    job = Conduit(server.url).ok("dlq", "redrive", "--all", "--yes").json["id"]
+    assert offered(f"conduit dlq job {job[:9]}", **here) == [job]
+    assert offered("conduit node get ", **here) == [socket.gethostname()]
+    assert offered("conduit health --wa", **here) == ["--wait"]
 
 
 @pytest.mark.e2e
@@ -118,8 +126,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     env = clean_environment()
     env["PATH"] = f"{tmp_path}:{env['PATH']}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env)
-    assert (done.stdout.split(), done.stderr) == (names, "")
+
+    def reply() -> list[str]:
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env)
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    # It waits for the server for a second only.
+    assert until(reply) == names
 
 
 @pytest.mark.process

@@ -9,10 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.cli import audit, context, dlq, key, output, subscription, tenant, topic
+from conduit.cli import (
+    audit,
+    context,
+    dlq,
+    key,
+    letter_jobs,
+    output,
+    subscription,
+    tenant,
+    topic,
+)
 from conduit.cli.output import duration_text, json_text, printable, size_text, table
 from conduit.cli.width import columns
-from conduit.client import Grant, Retention
+from conduit.client import Grant, LettersMeant, Retention
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -222,6 +232,21 @@ TABLES = {
             died_at="2026-11-28T12:00:00.000Z",
         ),
         {"ID", "SEQ", "ATTEMPTS", "REDRIVEN", "DIED"},
+    ),
+    "dlq jobs": (
+        {**letter_jobs._JOBS, **letter_jobs._AT},
+        SimpleNamespace(
+            id="01a20504-9c11-7abc-8def-0123456789ab",
+            action="redrive",
+            state="cancelled",
+            which=LettersMeant(topic=NAME, subscription=NAME, reason=NAME),
+            **dict.fromkeys(("redriven_count", "matched_count", "failed_count"), 100_000),
+            discarded_count=0,
+            rate_per_s=10_000.0,
+            started_at="2026-11-28T12:00:00.000Z",
+            node="n" * 63,
+        ),
+        {"ID", "ACTION", "STATE", "DONE", "MATCHED", "FAILED", "RATE", "STARTED"},
     ),
     "key ls": (
         key._COLUMNS,

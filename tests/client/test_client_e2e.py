@@ -186,6 +186,13 @@ async def _finished(client: AsyncConduit, job: DeadLetterJob) -> DeadLetterJob:
     return job
 
 
+async def _is_listed(client: AsyncConduit, job: DeadLetterJob) -> None:
+    """As the last one, of the one node."""
+    found = await client.dead_letters.jobs()
+    assert (found.jobs[0], found.unanswered_count) == (job, 0)
+    assert (job.which.redriven, [job.node]) == (True, found.nodes)
+
+
 async def test_the_control_endpoints_answer_as_the_records_say(server: RunningServer) -> None:
     async with AsyncConduit(server.url) as client:
         made = await client.topics.create("t", Retention(max_messages=10))
@@ -231,6 +238,7 @@ async def test_the_control_endpoints_answer_as_the_records_say(server: RunningSe
         assert (await discard_many([letter.id], dry_run=True)).matched_count == 1
         job = await _finished(client, await discard_many(redriven))
         assert (job.action, job.state, job.discarded_count) == ("discard", "done", 1)
+        await _is_listed(client, job)
         with pytest.raises(ApiError) as raised:
             await client.dead_letters.get(letter.id)
         assert raised.value.status == 404

@@ -20,6 +20,7 @@ from conduit.cluster.inquiries import (
     CANCEL,
     HISTORY,
     JOB,
+    JOBS,
     POINTS_STEP_COUNT,
     STATE,
     STATS,
@@ -155,6 +156,8 @@ async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: 
 async def test_without_a_tenant_nobody_is_told_of_a_tenants_things(pair: Pair):
     pair.serve()
     # No names are none, and not all.
+    answers = await pair.asking.each(["theirs"], JOBS, Question())
+    assert "needs a tenant" in answers.unanswered["theirs"]
     for inquiry in (SUBSCRIBERS, ACTIVITY, JOB, CANCEL):
         for question in (Question(names=["t"]), Question(tenant=T)):
             answers = await pair.asking.each(["theirs"], inquiry, question)
@@ -170,6 +173,9 @@ async def test_a_job_is_found_and_cancelled_for_its_tenant_alone(pair: Pair):
         for inquiry in (JOB, CANCEL):
             answers = await pair.asking.each(["theirs"], inquiry, question)
             assert answers.said == {"theirs": []}
+    for tenant, jobs_of in (("acme", []), (T, [job])):
+        answers = await pair.asking.each(["theirs"], JOBS, Question(tenant=tenant))
+        assert answers.said == {"theirs": jobs_of}
     question = Question(tenant=T, names=[job.job_id])
     [found] = (await pair.asking.each(["theirs"], JOB, question)).said["theirs"]
     assert found == jobs.get(T, job.job_id)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.core.topics import PatternTrie, TopicIndex, matcher, matches, prefix_of
+from conduit.core.topics import PatternTrie, TopicIndex, any_matcher, matcher, matches, prefix_of
 from conduit.names import check_pattern, check_topic
 
 tokens = st.sampled_from(["a", "b", "cc", "A", "0-_"])
@@ -72,6 +72,11 @@ def test_a_matcher_of_one_pattern_agrees_with_matching(pattern, topic):
     assert matcher(pattern)(topic) == matches(pattern, topic)
     if matches(pattern, topic):
         assert topic.startswith(prefix_of(pattern))
+
+
+@given(st.lists(patterns | topics, max_size=6), topics)
+def test_a_matcher_of_several_patterns_agrees_with_trying_each(several, topic):
+    assert any_matcher(several)(topic) == any(matches(pattern, topic) for pattern in several)
 
 
 @given(st.data())

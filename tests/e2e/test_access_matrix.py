@@ -208,6 +208,21 @@ def test_a_right_for_other_topics_is_none(guarded, acme, untouched):
             assert answer.code == "forbidden", operation
 
 
+def test_a_key_for_some_topics_is_told_of_the_jobs_for_them_and_of_no_nodes(guarded):
+    home = Home(guarded, "jobs")
+    names = home.names
+    key = guarded.create_key(home.tenant, "manage", topics=[names.topic])["key"]
+    body = {"ids": [names.job], "topic": names.topic}
+    own = accepted(home.api.post("/api/dlq/redrive", body))["id"]
+    found = accepted(guarded.signed(key).get("/api/dlq/jobs"))
+    assert [job["id"] for job in found.pop("jobs")] == [own]
+    assert found == {"unanswered_count": 0}
+    whole = accepted(home.api.get("/api/dlq/jobs"))["jobs"]
+    assert {(job["id"], job["node"]) for job in whole} == {(own, None), (names.job, None)}
+    acting = accepted(guarded.acting(home.tenant).get("/api/dlq/jobs"))
+    assert {job["node"] for job in acting["jobs"]} == {*acting["nodes"]} == {names.node}
+
+
 @pytest.mark.parametrize("asked", FRAMES, ids=lambda each: each.type)
 def test_a_frame_that_asks_for_more_than_is_given_is_refused(guarded, acme, asked, untouched):
     others = [scope for scope in ALL_SCOPES if scope != asked.scope]

@@ -192,6 +192,8 @@ def test_without_a_secret_the_others_are_named_and_not_asked(url):
     with running_server(**settings[0]) as one, running_server(**settings[1]) as two:
         found = Cluster([one, two])
         until(lambda: stats(found)["unanswered"] == ["b"])
+        listed = accepted(found.apis[0].get("/api/dlq/jobs"))
+        assert (listed["jobs"], listed["nodes"], listed["unanswered"]) == ([], ["a"], ["b"])
         of_b = accepted(found.apis[0].get("/api/nodes/b"))
         assert "INTERNAL_SECRET" in of_b["unanswered"]
         route = accepted(found.apis[0].get("/api/route", subscription="s", topic="t"))
@@ -304,6 +306,14 @@ def test_a_job_for_dead_letters_is_found_and_cancelled_at_any_node(pair, act):
     other = pair.apis[1 - at]
     running = accepted(other.get(job))
     assert (running["action"], running["state"]) == (act, "running")
+    assert running["which"]["topic"] == "t"
+    for api in pair.apis:
+        listed = accepted(api.get("/api/dlq/jobs"))
+        assert [each["id"] for each in listed["jobs"]] == [running["id"]]
+        assert (
+            {each["node"] for each in listed["jobs"]} == {running["node"]} <= set(listed["nodes"])
+        )
+        assert (len(listed["nodes"]), listed["unanswered_count"]) == (2, 0)
     assert accepted(other.delete(job))["state"] == "cancelled"
     assert accepted(pair.apis[at].get(job))["state"] == "cancelled"
     again = other.delete(job)

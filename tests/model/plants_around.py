@@ -60,8 +60,8 @@ PLANTS_AROUND = (
         (
             Change(
                 "broker/administer/views.py",
-                "    return DeliveryState(name, _FATES[fate.name])",
-                '    return DeliveryState(name, "acked")',
+                "    return DeliveryState(state.subscription, _FATES[fate.name], 0, None, None, *times)",
+                '    return DeliveryState(state.subscription, "acked", 0, None, None, *times)',
             ),
         ),
     ),

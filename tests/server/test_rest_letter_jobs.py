@@ -8,6 +8,8 @@ from conduit.server.rest.letter_jobs import AUDITED_IDS_COUNT, IDS_MAX_COUNT
 from tests.server.rest_kit import Api, refused, running_api
 
 NO_ID = "01890000-0000-7000-8000-000000000000"
+NAMES = ("topic", "subscription", "reason", "from_time", "to_time", "q", "redriven", "ids_count")
+ALL = dict.fromkeys(NAMES)
 
 
 @pytest.fixture
@@ -47,6 +49,8 @@ async def test_many_are_discarded_by_filters_and_a_dry_run_discards_none(api: Ap
         "started_at": plan["started_at"],
         "finished_at": None,
         "error": None,
+        "which": {**ALL, "topic": "t"},
+        "node": None,
     }
     assert len(await letters(api)) == 6
     for body, count in (
@@ -117,6 +121,33 @@ async def test_a_discard_is_cancelled_and_what_it_had_not_come_to_stays(api: Api
     assert (cancelled.json()["state"], cancelled.json()["discarded_count"]) == ("cancelled", 1)
     refused(await api.send("DELETE", path), 409, "conflict")
     assert [one["seq"] for one in await letters(api)] == [3, 2]
+
+
+async def test_jobs_are_listed_with_what_they_are_for_those_that_run_first_then_the_newest(
+    api: Api,
+):
+    assert await api.get("/api/dlq/jobs") == {
+        "jobs": [],
+        "unanswered_count": 0,
+        "nodes": ["node-1"],
+        "unanswered": [],
+    }
+    await api.die("t", subscription="s", count=3)
+    slow = await api.post("/api/dlq/redrive", {"subscription": "s", "rate_per_s": 0.01})
+    # Of the same millisecond the ids tell which was first.
+    first = await finished(api, "discard", reason="none", from_time="2026-11-22T20:50:00Z", q="x")
+    api.bench.clock.seconds += 1
+    ids = [one["id"] for one in await letters(api)][:2]
+    last = await finished(api, "discard", ids=ids, topic="t")
+    listed = (await api.get("/api/dlq/jobs"))["jobs"]
+    assert [job["id"] for job in listed] == [slow["id"], last["id"], first["id"]]
+    assert [job["state"] for job in listed] == ["running", "done", "done"]
+    assert {job["node"] for job in listed} == {"node-1"}
+    assert listed[1:] == [last, first]
+    wanted = {**ALL, "reason": "none", "from_time": "2026-11-22T20:50:00.000Z", "q": "x"}
+    assert first["which"] == wanted
+    assert last["which"] == {**ALL, "topic": "t", "ids_count": 2}
+    assert slow["which"] == {**ALL, "subscription": "s", "redriven": False}
 
 
 @pytest.mark.parametrize("act", ["redrive", "discard"])

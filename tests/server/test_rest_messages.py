@@ -152,9 +152,29 @@ async def test_a_message_shows_its_state_in_every_durable_subscription(api: Api)
 async def test_a_message_that_was_redriven_is_no_longer_shown_as_dead(api: Api):
     await api.die("t", subscription="s")
     (letter,) = (await api.get("/api/dlq"))["dead_letters"]
-    assert (await states(api, letter["message_id"]))["s"]["state"] == "dead"
+    dead = (await states(api, letter["message_id"]))["s"]
+    assert (dead["state"], dead["died_at"], dead["redriven_at"]) == (
+        "dead",
+        letter["died_at"],
+        None,
+    )
+    redriven = await api.post(f"/api/dlq/{letter['id']}/redrive")
+    again = (await states(api, letter["message_id"]))["s"]
+    assert (again["state"], again["died_at"]) == ("retrying", letter["died_at"])
+    assert again["redriven_at"] == redriven["redriven_at"] is not None
+
+
+async def test_a_message_that_was_acked_after_a_redrive_tells_of_its_death_still(api: Api):
+    await api.die("t", subscription="s")
+    (letter,) = (await api.get("/api/dlq"))["dead_letters"]
     await api.post(f"/api/dlq/{letter['id']}/redrive")
-    assert (await states(api, letter["message_id"]))["s"]["state"] == "retrying"
+    connection, _ = await api.bench.subscribe("t", subscription="s")
+    connection.verbs.ack(Ack(message_id=letter["message_id"]))
+    await api.bench.flush()
+    found = (await states(api, letter["message_id"]))["s"]
+    assert (found["state"], found["died_at"]) == ("acked", letter["died_at"])
+    assert found["redriven_at"] is not None
+    connection.close()
 
 
 async def search(api: Api, **query):

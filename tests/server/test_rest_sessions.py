@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from conduit.grants import Grant
+from conduit.protocol.codec import format_time
 from conduit.server.cookies import COOKIE_HEADER, COOKIES_MAX_COUNT, sessions_in
 from conduit.server.rest.edge import ALLOWED_HEADERS
 from conduit.tenancy.page_sessions import RENEWED_AFTER_S, SESSION_IDLE_S
@@ -79,6 +80,7 @@ async def test_the_cookie_counts_as_the_key_does(guarded: Guarded):
     assert (who.json["key_name"], who.json["actor"]) == ("a key", f"key:{made.record.key_id}")
     assert who.json["session"]["idle_s"] == SESSION_IDLE_S
     assert who.json["expires_at"] == who.json["session"]["ends_at"]
+    assert who.json["now"] == format_time(guarded.port.broker.clock.wall_ms())
     assert (await by_cookie(guarded, cookie, "GET", "/api/keys")).status == 200
     client = await guarded.port.connect()
     await client.send(publish(1, cookie, MARK))

@@ -233,11 +233,11 @@ async def test_what_became_of_a_message_everywhere_is_one_question(store):
         await given.subscription(store, name)
     deaths = [given.death(record.topic_id, 1, name, subscription=name) for name in names[:3]]
     other = given.death(record.topic_id, 2, "other", subscription="other")
-    await store.settle([], [*deaths, other], [Redriven("redriven", NOW_MS)])
+    await store.settle([], [*deaths, other], [Redriven("redriven", NOW_MS + 5)])
     await store.dead_delete(TENANT, ["gone"])
     assert await store.dead_fates(record.topic_id, 1, names) == {
-        "dead": Fate(DEAD, 5, "ack_timeout"),
-        "redriven": Fate(REDRIVEN, 5, "ack_timeout"),
+        "dead": Fate(DEAD, 5, "ack_timeout", NOW_MS),
+        "redriven": Fate(REDRIVEN, 5, "ack_timeout", NOW_MS, NOW_MS + 5),
         "gone": Fate(DISCARDED),
     }
     assert await store.dead_fates(record.topic_id, 1, ["fine", "gone"]) == {"gone": Fate(DISCARDED)}

@@ -71,6 +71,28 @@ async def test_a_page_ends_before_it_passes_its_bytes(store, letters):
         assert (len(page), page.reached_id) == (count, page[-1].dead_id)
 
 
+@pytest.mark.parametrize("call", ["dead_list", "dead_places"])
+async def test_those_of_some_patterns_of_topics_are_found_page_by_page(store, call):
+    for topic in ("orders.a", "orders.b.c", "other"):
+        record = await given.topic(store, topic)
+        seqs = await store.append([given.message(record.topic_id)] * LOOK_MAX_COUNT)
+        deaths = [
+            given.death(record.topic_id, seq, f"d{n:04}-{topic}") for n, seq in enumerate(seqs)
+        ]
+        await store.settle([], deaths)
+    which = DeadFilter(patterns=("orders.*", "nothing"))
+    before_id, found, looks_count = None, [], 0
+    while True:
+        page = await getattr(store, call)(TENANT, which, limit=400, before_id=before_id)
+        found += ids(page)
+        looks_count += 1
+        if (before_id := page.reached_id) is None:
+            break
+    # It looks at so many in each call, whatever they are.
+    assert looks_count == 4
+    assert found == [f"d{n:04}-orders.a" for n in reversed(range(LOOK_MAX_COUNT))]
+
+
 def made(name: str, request, folder: Path) -> Store:
     """A store that is not open yet."""
     if name == "sqlite":

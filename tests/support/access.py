@@ -303,6 +303,7 @@ def view(api: Signed, but: str = "") -> dict[str, Any]:
     for found in look("/api/subscriptions?limit=500")["subscriptions"]:
         look(f"/api/subscriptions/{found['name']}")
         look(f"/api/subscriptions/{found['name']}/topics")
+    look("/api/dlq/jobs")
     for letter in look("/api/dlq?limit=500")["dead_letters"]:
         look(f"/api/dlq/{letter['id']}")
     keys = accepted(api.get("/api/keys?limit=500"))["keys"]

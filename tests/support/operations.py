@@ -162,10 +162,13 @@ OPERATIONS = (
     Operation("GET", "/api/messages/{id}", READ, 404, "message_not_found"),
     # Dead letters
     Operation("GET", "/api/dlq", MANAGE, 403, query={"topic": "{topic}", "q": "payload"}),
+    Operation("GET", "/api/dlq", MANAGE, 200),
     Operation("GET", "/api/dlq/groups", MANAGE, 403, query={"topic": "{topic}"}),
+    Operation("GET", "/api/dlq/groups", MANAGE, 200),
     Operation("POST", "/api/dlq/redrive", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"ids": ["{letter}"], "dry_run": True}),
+    Operation("GET", "/api/dlq/jobs", MANAGE, 200),
     Operation("GET", "/api/dlq/jobs/{id}", MANAGE, 404, "job_not_found"),
     Operation("DELETE", "/api/dlq/jobs/{id}", MANAGE, 404, "job_not_found", good=409),
     Operation("GET", "/api/dlq/{id}", MANAGE, 404, "dead_letter_not_found"),

@@ -173,6 +173,8 @@ export const DeliveryAnswer = z.object({
   attempts: z.number(),
   last_reason: z.string().nullable(),
   next_attempt_at: z.string().nullable(),
+  died_at: z.string().nullable(),
+  redriven_at: z.string().nullable(),
 });
 export type DeliveryAnswer = z.infer<typeof DeliveryAnswer>;
 
@@ -269,6 +271,18 @@ export const Index = z.object({
 });
 export type Index = z.infer<typeof Index>;
 
+export const LettersMeant = z.object({
+  topic: z.string().nullable().optional(),
+  subscription: z.string().nullable().optional(),
+  reason: z.string().nullable().optional(),
+  from_time: z.string().nullable().optional(),
+  to_time: z.string().nullable().optional(),
+  q: z.string().nullable().optional(),
+  redriven: z.boolean().nullable().optional(),
+  ids_count: z.number().nullable().optional(),
+});
+export type LettersMeant = z.infer<typeof LettersMeant>;
+
 export const JobAnswer = z.object({
   id: z.string().nullable(),
   action: z.string(),
@@ -282,8 +296,18 @@ export const JobAnswer = z.object({
   started_at: z.string().nullable(),
   finished_at: z.string().nullable(),
   error: z.string().nullable(),
+  which: LettersMeant.optional(),
+  node: z.string().nullable().optional(),
 });
 export type JobAnswer = z.infer<typeof JobAnswer>;
+
+export const JobList = z.object({
+  jobs: z.array(JobAnswer),
+  unanswered_count: z.number(),
+  nodes: z.array(z.string()).optional(),
+  unanswered: z.array(z.string()).optional(),
+});
+export type JobList = z.infer<typeof JobList>;
 
 export const TenantLimits = z.object({
   publishes_per_s: z.number().nullable().optional(),
@@ -859,5 +883,6 @@ export const WhoAmI = z.object({
   limits: TenantLimits,
   key_name: z.string().nullable().optional(),
   session: SessionAnswer.nullable().optional(),
+  now: z.string().nullable().optional(),
 });
 export type WhoAmI = z.infer<typeof WhoAmI>;

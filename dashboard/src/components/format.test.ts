@@ -1,15 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  ago,
-  bytes,
-  counted,
-  duration,
-  exactDuration,
-  exactly,
-  latency,
-  rate,
-  short,
-} from "@/components/format";
+import { bytes, counted, duration, exactDuration, latency, rate, short } from "@/components/format";
 
 describe("what people read", () => {
   it.each([
@@ -54,18 +44,6 @@ describe("what people read", () => {
     expect([0, 0.5, 1].map(short)).toEqual(["0", "0.5", "1"]);
     expect(short(1_234_567)).toBe("1.2M");
   });
-
-  it("what has just happened, or by a clock that is ahead, was now", () => {
-    const now = Date.parse("2026-11-30T10:00:00Z");
-    expect(ago("2026-11-30T10:00:05Z", now)).toBe("now");
-    expect(ago("2026-11-30T09:57:00Z", now)).toBe("3 min ago");
-  });
-});
-
-it("a moment is told here and in UTC", () => {
-  const [here, utc] = exactly("2026-11-30T10:00:05.123Z").split("\n");
-  expect(here).toMatch(/here,$/);
-  expect(utc).toBe("2026-11-30 10:00:05.123 UTC");
 });
 
 describe("one and many", () => {

@@ -1,4 +1,4 @@
-// Numbers, sizes and times for people.
+// Numbers, sizes and durations for people; moments are in times.ts.
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const STEPS: readonly (readonly [string, number])[] = [
@@ -66,18 +66,4 @@ export function exactDuration(seconds: number): string {
     if (seconds >= size && seconds % size === 0) return `${count(seconds / size)} ${unit}`;
   }
   return `${count(seconds)} s`;
-}
-
-export function ago(iso: string, now: number): string {
-  const seconds = (now - Date.parse(iso)) / 1_000;
-  // The server's clock need not be this machine's.
-  return seconds < 1 ? "now" : `${duration(seconds)} ago`;
-}
-
-/** Here and in UTC, to the millisecond. */
-export function exactly(iso: string): string {
-  const at = new Date(iso);
-  const here = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  // Two lines where lines are kept, else one.
-  return `${here} here,\n${iso.replace("T", " ").replace(/Z$/, " UTC")}`;
 }

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { serverAheadMs } from "@/live/serverClock";
 
 const TICK_MS = 1_000;
 
@@ -9,6 +10,11 @@ const listeners = new Set<() => void>();
 /** The time, a second at a time: one timer for all that show it. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
+}
+
+/** The same by the server's clock, of which the times in answers are. */
+export function useServerNow(): number {
+  return useNow() + serverAheadMs();
 }
 
 function subscribe(listener: () => void): () => void {

@@ -49,7 +49,7 @@ const REASONS: Readonly<Record<number, string>> = {
   1013: "the server has too many connections",
   4001: "the topic was deleted",
   4008: TOO_SLOW,
-  4009: "the subscription was moved",
+  4009: "the subscription was moved by a seek",
   4501: "whoever is signed in is not any more",
   4503: "the key has not got the right any more",
   4529: "too many frames could not be used",

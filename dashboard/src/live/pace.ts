@@ -32,7 +32,7 @@ export function currentPace(): PaceMs {
 }
 
 export function usePace(): PaceMs {
-  return useSyncExternalStore(subscribe, () => paceMs);
+  return useSyncExternalStore(onPace, () => paceMs);
 }
 
 /** Whether what came at that time is old, for the pace at which it should come. */
@@ -40,7 +40,8 @@ export function isStale(updatedAt: number, now: number, ms: PaceMs): boolean {
   return ms !== null && updatedAt > 0 && now - updatedAt > STALE_AFTER_INTERVALS * ms + 1_000;
 }
 
-function subscribe(listener: () => void): () => void {
+/** Calls it after each change; what it returns ends that. */
+export function onPace(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }

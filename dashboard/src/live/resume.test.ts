@@ -38,13 +38,16 @@ describe("where a stream goes on", () => {
     const resume = new Resume("a", "new", true);
     resume.subscribed(subscribed({ epoch: "e", seq: 0 }));
     for (const seq of [1, 2, 3]) resume.delivered(message("a", seq));
-    resume.settled("a", 2);
-    resume.settled("a", 2);
+    resume.settled(message("a", 2));
+    resume.settled(message("a", 2));
     expect(resume.start()).toEqual({ epoch: "e", seq: 1 });
-    resume.settled("a", 1);
+    resume.settled(message("a", 1));
     expect(resume.start()).toEqual({ epoch: "e", seq: 3 });
-    resume.settled("a", 3);
+    resume.settled(message("a", 3));
     expect(resume.start()).toEqual({ epoch: "e", seq: 4 });
+    resume.delivered(message("a", 1, "f"));
+    resume.settled(message("a", 1, "e"));
+    expect(resume.start()).toEqual({ epoch: "f", seq: 1 });
   });
 
   it("is of the topic that is there now, if it was made anew", () => {

@@ -81,8 +81,10 @@ export class Resume {
     if (this.#heard.size > TOPICS_MAX_COUNT) this.#forgetOldest();
   }
 
-  settled(topic: string, seq: number): void {
-    if (this.#heard.get(topic)?.unsettled.delete(seq)) this.#unsettledCount -= 1;
+  settled({ epoch, seq, topic }: MessageFrame): void {
+    const heard = this.#heard.get(topic);
+    // The number of one that was deleted with its topic is another's in the next.
+    if (heard?.epoch === epoch && heard.unsettled.delete(seq)) this.#unsettledCount -= 1;
   }
 
   /** Where to begin now: as was asked for, until there is something to go on from. */

@@ -10,7 +10,7 @@ import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import { CreateKey } from "@/features/apiKeys/CreateKey";
 import { KeyDetail } from "@/features/apiKeys/KeyDetail";
 import { stateOf } from "@/features/apiKeys/model";
@@ -18,7 +18,8 @@ import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
 import { grantText, isOwnKey } from "@/features/signin/model";
 import { keysQuery } from "@/services/apiKeys";
-import { asksNobody, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/api-keys");
 
@@ -61,7 +62,7 @@ function Keys() {
   const { keys: which } = route.useSearch();
   const navigate = route.useNavigate();
   const keys = useInfiniteQuery(keysQuery());
-  const now = useNow();
+  const now = useServerNow();
   if (keys.isPending) return <Loading what="keys" />;
   if (!keys.data) {
     return <Failure error={keys.error} onRetry={keys.refetch} what="Keys cannot be listed" />;
@@ -136,7 +137,7 @@ function KeyTable({ keys, now }: { readonly keys: readonly KeyAnswer[]; readonly
             {may}
           </span>,
           key.last_used_at === null ? "never" : <Time at={key.last_used_at} key="used" />,
-          key.expires_at === null ? "when revoked" : key.expires_at.slice(0, 10),
+          key.expires_at === null ? "when revoked" : <Time at={key.expires_at} key="ends" />,
           <Time at={key.created_at} key="created" />,
           <code className="font-mono" key="id">
             {key.id}

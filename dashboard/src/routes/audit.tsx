@@ -12,8 +12,10 @@ import { actionOf, actorOf, fromTimeOf, SINCE } from "@/features/audit/model";
 import { useKeyNames } from "@/features/audit/useKeyNames";
 import { Allowed } from "@/features/signin/Allowed";
 import { AuthOff } from "@/features/signin/AuthOff";
+import { serverNow } from "@/live/serverClock";
 import { auditQuery } from "@/services/audit";
-import { asksNobody, reasonAgainst, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
+import { asksNobody, reasonAgainst } from "@/services/rights";
+import { useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 
 const route = getRouteApi("/audit");
 // Between what is typed and what is asked for.
@@ -38,8 +40,8 @@ function Entries() {
   const { tenant } = useCaller();
   const { data: who } = useQuery(whoamiQuery());
   // Once for each choice: with each look it would be another question.
-  const [from, setFrom] = useState(() => ({ at: fromTimeOf(since, Date.now()), since }));
-  if (from.since !== since) setFrom({ at: fromTimeOf(since, Date.now()), since });
+  const [from, setFrom] = useState(() => ({ at: fromTimeOf(since, serverNow()), since }));
+  if (from.since !== since) setFrom({ at: fromTimeOf(since, serverNow()), since });
   const names = useKeyNames();
   const asked = { action: actionOf(action), actor: actorOf(actor, names), fromTime: from.at };
   const audit = useInfiniteQuery(auditQuery(asked, since));

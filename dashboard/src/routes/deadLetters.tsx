@@ -12,6 +12,7 @@ import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
 import { Job } from "@/features/deadLetters/Job";
 import { JobDialog } from "@/features/deadLetters/JobDialog";
+import { Jobs } from "@/features/deadLetters/Jobs";
 import { LetterDetail } from "@/features/deadLetters/LetterDetail";
 import { LetterTable } from "@/features/deadLetters/LetterTable";
 import {
@@ -28,8 +29,9 @@ import {
 } from "@/features/deadLetters/model";
 import { OneDialog } from "@/features/deadLetters/OneDialog";
 import { Allowed } from "@/features/signin/Allowed";
+import { serverNow } from "@/live/serverClock";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainst, useReasonAgainstMany } from "@/services/server";
 
 const route = getRouteApi("/dead-letters");
 
@@ -43,6 +45,8 @@ export function DeadLettersPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const unable = useReasonAgainst("manage");
+  const unread = useReasonAgainst("manage", search.topic);
+  const unableMany = useReasonAgainstMany(search.topic);
   const { tenant } = useCaller();
   const list = JSON.stringify([tenant, filterOf(search)]);
   const [chosen, setChosen] = useStateOf<ReadonlySet<string>>(list, NONE);
@@ -50,7 +54,7 @@ export function DeadLettersPage() {
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
   const all = (act: Act) => {
-    const meant = takenBy(act, search, Date.now());
+    const meant = takenBy(act, search, serverNow());
     if (meant) setDialog({ act, kind: "many", meant, what: described(search) });
   };
   const ids = [...chosen];
@@ -58,42 +62,50 @@ export function DeadLettersPage() {
     setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
     <Page
-      actions={<AllActions onAct={all} show={search.show} unable={unable} />}
+      actions={<AllActions onAct={all} show={search.show} unable={unableMany} />}
       title="Dead letters"
     >
       <Allowed reason={unable}>
         {search.job && (
           <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
         )}
+        <Jobs but={search.job} onOpen={(job) => change({ job })} unable={unable} />
         <Filters onChange={(next) => change({ ...next, letter: undefined })} search={search}>
-          <Refresh search={search} />
+          {unread === null && <Refresh search={search} />}
         </Filters>
-        <div className={search.letter ? "max-xl:hidden" : ""}>
-          <GroupsOf search={search} />
-        </div>
-        {ids.length > 0 && (
-          <Chosen amount={ids.length} onAct={some} onNone={() => setChosen(NONE)} unable={unable} />
-        )}
-        <div
-          className={
-            search.letter
-              ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
-              : ""
-          }
-        >
+        <Allowed reason={unread}>
           <div className={search.letter ? "max-xl:hidden" : ""}>
-            <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+            <GroupsOf search={search} />
           </div>
-          {search.letter && (
-            <LetterDetail
-              id={search.letter}
-              onAct={(act, { id, subscription }) =>
-                setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
-              }
-              unable={unable}
+          {ids.length > 0 && (
+            <Chosen
+              amount={ids.length}
+              onAct={some}
+              onNone={() => setChosen(NONE)}
+              unable={unableMany}
             />
           )}
-        </div>
+          <div
+            className={
+              search.letter
+                ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
+                : ""
+            }
+          >
+            <div className={search.letter ? "max-xl:hidden" : ""}>
+              <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+            </div>
+            {search.letter && (
+              <LetterDetail
+                id={search.letter}
+                onAct={(act, { id, subscription }) =>
+                  setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
+                }
+                unable={unable}
+              />
+            )}
+          </div>
+        </Allowed>
       </Allowed>
       {dialog?.kind === "many" && (
         <JobDialog
@@ -171,7 +183,7 @@ function Chosen({ amount, onAct, onNone, unable: noRight }: ChosenProps) {
 
 function GroupsOf({ search }: { readonly search: LettersSearch }) {
   const filter = filterOf(search);
-  const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, Date.now())));
+  const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, serverNow())));
   if (groups.isPending) return <Loading rows={3} what="groups" />;
   if (!groups.data) {
     // The list says it.
@@ -201,7 +213,7 @@ function Refresh({ search }: { readonly search: LettersSearch }) {
 }
 
 function useLetters(search: LettersSearch) {
-  return useInfiniteQuery(lettersQuery(filterOf(search), () => whichOf(search, Date.now())));
+  return useInfiniteQuery(lettersQuery(filterOf(search), () => whichOf(search, serverNow())));
 }
 
 interface ListProps {

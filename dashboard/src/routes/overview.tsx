@@ -2,8 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
 import { Page } from "@/components/Page";
-import { Failure, isForbidden, Loading, Stale } from "@/components/states";
-import { useNow } from "@/components/useNow";
+import { Failure, Loading, Stale } from "@/components/states";
+import { useNow, useServerNow } from "@/components/useNow";
 import { Attention } from "@/features/overview/Attention";
 import { attention, staleness } from "@/features/overview/attention";
 import { Busiest } from "@/features/overview/Busiest";
@@ -22,9 +22,17 @@ import {
 import { StandingCard } from "@/features/overview/StandingCard";
 import { standings } from "@/features/overview/standing";
 import { Tiles } from "@/features/overview/Tiles";
+import { Allowed } from "@/features/signin/Allowed";
 import { isStale, usePace } from "@/live/pace";
 import { nodesQuery } from "@/services/nodes";
-import { healthQuery, whoamiQuery } from "@/services/server";
+import {
+  healthQuery,
+  useReasonAgainst,
+  useReasonAgainstNodes,
+  useReasonAgainstReading,
+  useReasonAgainstWhole,
+  whoamiQuery,
+} from "@/services/server";
 import {
   attentionQuery,
   busiestQuery,
@@ -40,6 +48,25 @@ const BUSIEST_COUNT = 10;
 const TILES = RANGES["15m"];
 
 export function OverviewPage() {
+  const unable = useReasonAgainst("manage");
+  const unread = useReasonAgainstReading();
+  return (
+    <Page actions={unable === null && <Ranges />} title="Overview">
+      <Allowed reason={unable}>
+        <Figures />
+        <AttentionOf />
+        <Charts />
+      </Allowed>
+      <div className="grid items-start gap-4 xl:grid-cols-[2fr_1fr]">
+        {unread === null && <BusiestOf />}
+        <StandingOf />
+      </div>
+      {unable === null && <Sources />}
+    </Page>
+  );
+}
+
+function Figures() {
   const stats = useQuery(statsQuery());
   const lately = useQuery(historyQuery(TILES));
   const now = useNow();
@@ -50,7 +77,7 @@ export function OverviewPage() {
   const steps =
     stats.data && !before.isPending ? firstSteps(stats.data, hadMessages ?? false) : null;
   return (
-    <Page actions={<Ranges />} title="Overview">
+    <>
       {old && <Stale error={stats.error} />}
       {stats.isPending && <Loading what="the figures" />}
       {stats.isError && !stats.data && (
@@ -58,23 +85,14 @@ export function OverviewPage() {
       )}
       {steps && <FirstSteps steps={steps} />}
       {stats.data && <Tiles tiles={tiles(stats.data, lately.data?.samples ?? [])} />}
-      <AttentionOf />
-      <Charts />
-      <div className="grid items-start gap-4 xl:grid-cols-[2fr_1fr]">
-        <BusiestOf />
-        <StandingOf />
-      </div>
-      <Sources names={stats.data?.nodes} unanswered={stats.data?.unanswered_count ?? 0} />
-    </Page>
+    </>
   );
 }
 
-interface SourcesProps {
-  readonly names: readonly string[] | undefined;
-  readonly unanswered: number;
-}
-
-function Sources({ names, unanswered }: SourcesProps) {
+function Sources() {
+  const { data } = useQuery(statsQuery());
+  const names = data?.nodes;
+  const unanswered = data?.unanswered_count ?? 0;
   const of =
     names && names.length > 1
       ? `Figures are of ${names.length} nodes together`
@@ -126,7 +144,7 @@ function Ranges() {
 function Charts() {
   const { from, range, to } = route.useSearch();
   const navigate = route.useNavigate();
-  const nowS = useNow() / 1_000;
+  const nowS = useServerNow() / 1_000;
   const span = spanOf(from, to);
   const history = useQuery(historyQuery(reachOf(range, span, nowS)));
   const samples = history.data?.samples ?? [];
@@ -140,8 +158,6 @@ function Charts() {
       }),
     });
   if (history.isError && !history.data) {
-    // The figures above say it.
-    if (isForbidden(history.error)) return null;
     return <Failure error={history.error} onRetry={history.refetch} what="There is no history" />;
   }
   return (
@@ -196,18 +212,20 @@ function BusiestOf() {
 
 function StandingOf() {
   const health = useQuery(healthQuery());
-  const nodes = useQuery(nodesQuery());
+  const nodes = useQuery({ ...nodesQuery(), enabled: useReasonAgainstNodes() === null });
   if (health.isPending) return <Loading what="how the store stands" />;
   return <StandingCard standings={standings(health.data, nodes.data)} />;
 }
 
 function AttentionOf() {
-  const attentive = useQuery(attentionQuery());
+  const unwhole = useReasonAgainstWhole();
+  const unable = useReasonAgainstNodes();
+  const attentive = useQuery({ ...attentionQuery(), enabled: unwhole === null });
   const letters = useQuery(newestLetterQuery((attentive.data?.dead_letters ?? 0) > 0));
   const stats = useQuery(statsQuery());
   const history = useQuery(historyQuery(TILES));
   const health = useQuery(healthQuery());
-  const nodes = useQuery(nodesQuery());
+  const nodes = useQuery({ ...nodesQuery(), enabled: unable === null });
   const own = useOwnTenant();
   if (attentive.isPending && stats.isPending) return <Loading what="what needs attention" />;
   const items = attention({
@@ -219,11 +237,18 @@ function AttentionOf() {
     stats: stats.data,
   });
   const unseen = [
-    ...(nodes.isError ? [`nodes (${nodes.error.message})`] : []),
-    ...(attentive.isError
-      ? [`subscriptions, dead letters and limits (${attentive.error.message})`]
+    ...unlooked("nodes", unable ?? nodes.error?.message),
+    ...(unwhole || attentive.isError
+      ? unlooked("subscriptions, dead letters and limits", unwhole ?? attentive.error?.message)
       : staleness(attentive.data)),
     ...(health.isError ? [`the store (${health.error.message})`] : []),
   ];
   return <Attention items={items} own={own} unseen={unseen} />;
+}
+
+function unlooked(what: string, reason: string | undefined): string[] {
+  if (reason === undefined) return [];
+  // In the middle of a sentence.
+  const part = reason.charAt(0).toLowerCase() + reason.slice(1).replace(/\.$/, "");
+  return [`${what} (${part})`];
 }

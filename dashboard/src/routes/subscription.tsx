@@ -9,8 +9,9 @@ import { Back } from "@/components/Back";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Page } from "@/components/Page";
-import { Failure, Loading, Stale } from "@/components/states";
+import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
+import { Allowed } from "@/features/signin/Allowed";
 import { DeleteSubscription } from "@/features/subscriptions/DeleteSubscription";
 import { stateOf } from "@/features/subscriptions/model";
 import { Seek } from "@/features/subscriptions/Seek";
@@ -34,9 +35,14 @@ export function SubscriptionPage() {
 
 function Subscription({ name }: { readonly name: string }) {
   const { tab } = route.useSearch();
-  const found = useQuery(subscriptionQuery(name));
+  const unread = useReasonAgainst("manage");
+  const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
+  // Of which topics it is, only its answer would say.
+  const whyHidden = isForbidden(found.error)
+    ? `The key may not manage ${name}: its right is for other topics.`
+    : null;
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
-  const shown = isGone ? undefined : found.data;
+  const shown = isGone || whyHidden ? undefined : found.data;
   return (
     <Page
       actions={shown && <Actions subscription={shown} />}
@@ -66,13 +72,15 @@ function Subscription({ name }: { readonly name: string }) {
           </Link>
         ))}
       </Tabs>
-      {found.isPending && <Loading what="the subscription" />}
-      {found.isError && !shown && (
-        <Failure error={found.error} onRetry={found.refetch} what="It cannot be shown" />
-      )}
-      {shown && tab === "summary" && <Summary subscription={shown} />}
-      {shown && tab === "subscribers" && <Subscribers name={name} />}
-      {shown && tab === "settings" && <Settings subscription={shown} />}
+      <Allowed reason={unread ?? whyHidden}>
+        {found.isPending && <Loading what="the subscription" />}
+        {found.isError && !shown && (
+          <Failure error={found.error} onRetry={found.refetch} what="It cannot be shown" />
+        )}
+        {shown && tab === "summary" && <Summary subscription={shown} />}
+        {shown && tab === "subscribers" && <Subscribers name={name} />}
+        {shown && tab === "settings" && <Settings subscription={shown} />}
+      </Allowed>
     </Page>
   );
 }
@@ -88,7 +96,7 @@ function State({ subscription }: OfProps) {
 
 function Actions({ subscription }: OfProps) {
   const [open, setOpen] = useState<"delete" | "seek" | null>(null);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", subscription.topic);
   const pause = usePauseSubscription(subscription.name);
   const { paused } = subscription;
   const close = () => setOpen(null);
@@ -111,8 +119,12 @@ function Actions({ subscription }: OfProps) {
         )}
         {paused ? "Resume" : "Pause"}
       </Button>
-      <Button onClick={() => setOpen("seek")} unable={unable}>
-        <FastForward aria-hidden className="size-4" /> Move…
+      <Button
+        onClick={() => setOpen("seek")}
+        title="Moves the place from which it goes on, back or forward"
+        unable={unable}
+      >
+        <FastForward aria-hidden className="size-4" /> Seek…
       </Button>
       <Button onClick={() => setOpen("delete")} unable={unable}>
         <Trash2 aria-hidden className="size-4 text-bad" /> Delete…

@@ -7,6 +7,7 @@ import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
 import { SearchBox } from "@/components/SearchBox";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { Allowed } from "@/features/signin/Allowed";
 import { CreateSubscription } from "@/features/subscriptions/CreateSubscription";
 import { SubscriptionTable } from "@/features/subscriptions/SubscriptionTable";
 import { useReasonAgainst } from "@/services/server";
@@ -18,9 +19,9 @@ export function SubscriptionsPage() {
   const { q } = route.useSearch();
   useSearched("/subscriptions", q);
   const navigate = route.useNavigate();
-  const found = useInfiniteQuery(subscriptionPagesQuery(q));
-  const [creating, setCreating] = useState(false);
   const unable = useReasonAgainst("manage");
+  const found = useInfiniteQuery({ ...subscriptionPagesQuery(q), enabled: unable === null });
+  const [creating, setCreating] = useState(false);
   const search = useCallback(
     (typed: string) =>
       void navigate({ replace: true, search: (before) => ({ ...before, q: typed }) }),
@@ -34,34 +35,36 @@ export function SubscriptionsPage() {
   );
   return (
     <Page actions={create} title="Subscriptions">
-      <div className="flex items-center gap-2">
-        <SearchBox
-          isMain
-          label="Search subscriptions by name"
-          onSearch={search}
-          placeholder="Search by name ( / )"
-          text={q}
-        />
-        <Button aria-label="Refresh" onClick={() => found.refetch()}>
-          <RefreshCw aria-hidden className={`size-4 ${found.isFetching ? "animate-spin" : ""}`} />
-        </Button>
-        {found.isError && found.data && <Stale error={found.error} />}
-      </div>
-      {found.isPending && <Loading rows={8} what="subscriptions" />}
-      {found.isError && !found.data && (
-        <Failure error={found.error} onRetry={found.refetch} what="They cannot be listed" />
-      )}
-      {found.data && subscriptions.length === 0 && (
-        <Nothing create={create} onClear={() => search("")} q={q} />
-      )}
-      {subscriptions.length > 0 && (
-        <SubscriptionTable
-          hasMore={found.hasNextPage}
-          isLoadingMore={found.isFetchingNextPage}
-          onMore={found.fetchNextPage}
-          subscriptions={subscriptions}
-        />
-      )}
+      <Allowed reason={unable}>
+        <div className="flex items-center gap-2">
+          <SearchBox
+            isMain
+            label="Search subscriptions by name"
+            onSearch={search}
+            placeholder="Search by name ( / )"
+            text={q}
+          />
+          <Button aria-label="Refresh" onClick={() => found.refetch()}>
+            <RefreshCw aria-hidden className={`size-4 ${found.isFetching ? "animate-spin" : ""}`} />
+          </Button>
+          {found.isError && found.data && <Stale error={found.error} />}
+        </div>
+        {found.isPending && <Loading rows={8} what="subscriptions" />}
+        {found.isError && !found.data && (
+          <Failure error={found.error} onRetry={found.refetch} what="They cannot be listed" />
+        )}
+        {found.data && subscriptions.length === 0 && (
+          <Nothing create={create} onClear={() => search("")} q={q} />
+        )}
+        {subscriptions.length > 0 && (
+          <SubscriptionTable
+            hasMore={found.hasNextPage}
+            isLoadingMore={found.isFetchingNextPage}
+            onMore={found.fetchNextPage}
+            subscriptions={subscriptions}
+          />
+        )}
+      </Allowed>
       {creating && <CreateSubscription onClose={() => setCreating(false)} />}
     </Page>
   );

@@ -16,12 +16,8 @@ import { Bar, Bars } from "@/features/tenants/Bars";
 import { CreateTenant } from "@/features/tenants/CreateTenant";
 import { fullest, limitTexts } from "@/features/tenants/model";
 import { TenantDetail } from "@/features/tenants/TenantDetail";
-import {
-  asksNobody,
-  useReasonAgainst,
-  useReasonAgainstWhole,
-  whoamiQuery,
-} from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { useReasonAgainst, useReasonAgainstWhole, whoamiQuery } from "@/services/server";
 import { ownTenantQuery, tenantPagesQuery } from "@/services/tenants";
 
 const route = getRouteApi("/tenants");

@@ -50,10 +50,10 @@ export function TopicPage() {
 
 function Topic({ name }: { readonly name: string }) {
   const { tab } = route.useSearch();
-  const unread = useReasonAgainstReading();
+  const unread = useReasonAgainstReading(name);
   const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
   const [dialog, setDialog] = useState<"delete" | "purge" | null>(null);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", name);
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
   const shown = isGone ? undefined : topic.data;
   return (

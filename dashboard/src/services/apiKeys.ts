@@ -7,10 +7,10 @@ import {
 import { request } from "@/api/request";
 import {
   type ChangedKey,
-  type Grant,
   KeyAnswer,
   KeyCreated,
   KeyList,
+  type NewKey,
   type WhoAmI,
 } from "@/api/schema";
 import { polledSlowly } from "@/services/polled";
@@ -38,12 +38,6 @@ export const keyQuery = (id: string) =>
     queryKey: ["keys", "one", id],
     refetchInterval: polledSlowly(LIST_MS).refetchInterval,
   });
-
-export interface NewKey {
-  readonly name: string;
-  readonly scopes: readonly Grant[];
-  readonly ttl_s?: number;
-}
 
 // Whose answers have a secret: they are forgotten with who has asked.
 const FORGOTTEN = { gcTime: 0 } as const;

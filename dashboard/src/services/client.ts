@@ -1,6 +1,7 @@
 import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { asApiError } from "@/api/errors";
 import { stranger } from "@/live/acquaintance";
+import { onPace } from "@/live/pace";
 
 // What may succeed a moment later is asked again so often before a person hears of it.
 const RETRIES_COUNT = 2;
@@ -32,5 +33,13 @@ export function createQueryClient(): QueryClient {
   }
   const askAgain = () => void client.invalidateQueries({ queryKey: ["whoami"] });
   stranger.on(askAgain);
+  onPace(() => repace(client));
   return client;
+}
+
+/** Another pace counts at once, also for what is not rendered again: each timer was set for the one before. */
+function repace(client: QueryClient): void {
+  for (const { observers } of client.getQueryCache().getAll()) {
+    for (const observer of observers) observer.setOptions(observer.options);
+  }
 }

@@ -15,6 +15,7 @@ import {
   DeadLetterList,
   DeliveryAnswer,
   JobAnswer,
+  JobList,
 } from "@/api/schema";
 import { currentPace } from "@/live/pace";
 import { polledSlowly } from "@/services/polled";
@@ -27,6 +28,9 @@ const POLLED_PAGES_COUNT = 2;
 const LIST_MS = 5_000;
 // A job moves on quickly, and is looked at by who has started it.
 const JOB_MS = 500;
+// Those of everybody: while one runs, and else.
+const JOBS_RUNNING_MS = 2_000;
+const JOBS_MS = 15_000;
 
 const GONE: readonly string[] = ["dead_letter_not_found", "job_not_found"];
 
@@ -112,6 +116,18 @@ export const jobQuery = (id: string) =>
     retry: false,
   });
 
+/** Those of everybody, at all nodes. */
+export const jobsQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(JobList, "/api/dlq/jobs", { signal }),
+    queryKey: ["jobs", "list"],
+    refetchInterval: ({ state }) => {
+      const ms = currentPace();
+      const isRunning = state.data?.jobs.some((job) => job.state === "running");
+      return ms === null ? false : Math.max(ms, isRunning ? JOBS_RUNNING_MS : JOBS_MS);
+    },
+  });
+
 export const redriveOne = (id: string) =>
   request(z.unknown(), `${at(id)}/redrive`, { method: "POST" });
 
@@ -148,8 +164,14 @@ export function useCancelJob(id: string) {
   const client = useQueryClient();
   return useMutation({
     mutationFn: () => request(JobAnswer, jobAt(id), { method: "DELETE" }),
-    onSettled: () => client.invalidateQueries({ queryKey: ["jobs", id] }),
+    onSettled: () => client.invalidateQueries({ queryKey: ["jobs"] }),
   });
+}
+
+/** After one was started: it is in the list of all at once. */
+export function useJobsChanged(): () => void {
+  const client = useQueryClient();
+  return () => void client.invalidateQueries({ queryKey: ["jobs", "list"] });
 }
 
 /** After something was redriven or discarded: all that shows it is asked for again. */
@@ -158,5 +180,6 @@ export function useLettersChanged(): () => void {
   return () => {
     void client.invalidateQueries({ queryKey: ["deadLetters"] });
     void client.invalidateQueries({ queryKey: ["subscriptions"] });
+    void client.invalidateQueries({ queryKey: ["jobs", "list"] });
   };
 }

@@ -4,6 +4,7 @@ import { Exact } from "@/api/exact";
 import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
 import { DeadLetterAnswer, DeliveryAnswer, MessageAnswer } from "@/api/schema";
+import { serverNow } from "@/live/serverClock";
 import { polled } from "@/services/polled";
 
 const PAGE_COUNT = 100;
@@ -94,5 +95,5 @@ export const topicLettersQuery = (topic: string) =>
 
 function iso(moment: Moment | undefined): string | undefined {
   if (!moment) return undefined;
-  return "at" in moment ? moment.at : new Date(Date.now() - moment.agoMs).toISOString();
+  return "at" in moment ? moment.at : new Date(serverNow() - moment.agoMs).toISOString();
 }

@@ -3,16 +3,28 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { setSession } from "@/api/caller";
 import { request } from "@/api/request";
-import { type Grant, Health, TenantList, WhoAmI } from "@/api/schema";
+import { Health, TenantList, WhoAmI } from "@/api/schema";
+import { reportServerTime } from "@/live/serverClock";
 import { polledSlowly } from "@/services/polled";
+import {
+  reasonAgainst,
+  reasonAgainstMany,
+  reasonAgainstNodes,
+  reasonAgainstReading,
+  reasonAgainstSubscribing,
+  reasonAgainstWhole,
+  type Scope,
+} from "@/services/rights";
 
-type Scope = Grant["scope"];
 const WHOAMI_MS = 60_000;
 
 export const whoamiQuery = () =>
   queryOptions({
     queryFn: async ({ client, queryKey, signal }) => {
-      const who = await request(WhoAmI, "/api/whoami", { anySession: true, signal });
+      const askedAt = Date.now();
+      const asked = { anySession: true, signal };
+      const { now, ...who } = await request(WhoAmI, "/api/whoami", asked);
+      if (now) reportServerTime({ answeredAt: Date.now(), askedAt, serverAt: Date.parse(now) });
       const before = client.getQueryData<WhoAmI>(queryKey);
       setSession(who.session?.id ?? null);
       // Somebody else has signed in, here or in another tab: what the page has is not his.
@@ -47,45 +59,30 @@ export const isOfPages = ({ queryKey }: { readonly queryKey: readonly unknown[] 
 export const isSame = (one: WhoAmI, other: WhoAmI) =>
   one.actor === other.actor && one.tenant === other.tenant;
 
-/** Whether the server asks nobody who he is. */
-export const asksNobody = (who: WhoAmI) => who.key_id === null && who.actor === "anonymous";
-
-/** Why who asks may not do this; null if he may, or if nobody knows yet. The server decides in any case. */
-export function useReasonAgainst(scope: Scope): string | null {
+/** Why who asks may not do what `against` is about; null if he may, or if nobody knows yet who asks. */
+function useReason(against: (who: WhoAmI) => string | null): string | null {
   const { data } = useQuery(whoamiQuery());
-  return data ? reasonAgainst(data, scope) : null;
+  return data ? against(data) : null;
 }
+
+/** Why who asks may not do this, to the topic or pattern or at all. */
+export const useReasonAgainst = (scope: Scope, topic?: string) =>
+  useReason((who) => reasonAgainst(who, scope, topic));
 
 /** The same for what is of a whole tenant: its keys, its audit log. */
-export function useReasonAgainstWhole(): string | null {
-  const { data } = useQuery(whoamiQuery());
-  return data ? reasonAgainstWhole(data) : null;
-}
+export const useReasonAgainstWhole = () => useReason(reasonAgainstWhole);
 
-export function reasonAgainstWhole(who: WhoAmI): string | null {
-  const reason = reasonAgainst(who, "manage");
-  const isWhole = who.scopes.some(
-    ({ scope, topics }) => scope === "admin" || (scope === "manage" && !topics),
-  );
-  return reason ?? (isWhole ? null : "The key has the right to manage some topics alone.");
-}
+/** The same for many things at once, of one topic or, if none is named, of all. */
+export const useReasonAgainstMany = (topic?: string) =>
+  useReason((who) => reasonAgainstMany(who, topic));
 
 /** The same for looking at topics and messages. */
-export function useReasonAgainstReading(): string | null {
-  const { data } = useQuery(whoamiQuery());
-  if (!data || reasonAgainst(data, "manage") === null) return null;
-  const reason = reasonAgainst(data, "subscribe");
-  return reason && "The key has not got the right to subscribe or to manage.";
-}
+export const useReasonAgainstReading = (topic?: string) =>
+  useReason((who) => reasonAgainstReading(who, topic));
 
-/** The same for looking after nodes, which is everybody's where nobody has to say who he is. */
-export function useReasonAgainstNodes(): string | null {
-  const health = useQuery(healthQuery());
-  const reason = useReasonAgainst("admin");
-  return health.data?.auth?.enabled === false ? null : reason;
-}
+/** The same for subscribing, by the name of a durable subscription or without one. */
+export const useReasonAgainstSubscribing = (topic: string, name: string) =>
+  useReason((who) => reasonAgainstSubscribing(who, topic, name));
 
-export function reasonAgainst(who: WhoAmI, scope: Scope): string | null {
-  const has = who.scopes.some((grant) => grant.scope === scope || grant.scope === "admin");
-  return has ? null : `The key has not got the right to ${scope}.`;
-}
+/** The same for looking after nodes. */
+export const useReasonAgainstNodes = () => useReason(reasonAgainstNodes);

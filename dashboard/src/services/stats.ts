@@ -1,6 +1,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import { request } from "@/api/request";
 import { Attentive, DeadLetterList, History, StatsAnswer, TopicActivities } from "@/api/schema";
+import { serverNow } from "@/live/serverClock";
 import { joined, missingCount, type Reach } from "@/services/history";
 import { polled, polledSlowly } from "@/services/polled";
 
@@ -19,7 +20,7 @@ export const historyQuery = (reach: Reach) =>
   queryOptions({
     queryFn: async ({ client, queryKey, signal }) => {
       const known = client.getQueryData<History>(queryKey)?.samples ?? [];
-      const limit = missingCount(known, reach, Date.now());
+      const limit = missingCount(known, reach, serverNow());
       const query = { interval_s: reach.intervalS, limit: limit ?? reach.count };
       const answer = await request(History, "/api/stats/history", { query, signal });
       if (limit === null) return answer;

@@ -375,10 +375,11 @@ class Broker:
         """What there is of one tenant, and was done for it."""
         return seen_of(self.allowances.of(tenant), self.clock.now())
 
-    def forget_counts(self, tenant: str) -> None:
-        """The tenant is gone: who gets its name sees no statistics of it."""
+    def forget_tenant(self, tenant: str) -> None:
+        """The tenant is gone: who gets its name sees no statistics and no jobs of it."""
         self.histories.forget(tenant)
         self.attention.forget(tenant)
+        self.dead_letters.jobs.forget(tenant)
         self.allowances.count_anew(tenant)
 
     async def usage_of(self, tenant: str) -> Usage:

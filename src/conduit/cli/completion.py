@@ -13,7 +13,7 @@ from conduit.cli.session import call
 from conduit.errors import ConduitError
 
 if TYPE_CHECKING:
-    from conduit.client import AsyncConduit, Key
+    from conduit.client import AsyncConduit, DeadLetterJob, Key
 
 # Somebody waits, with a finger on the key; more names than that do not help either.
 PATIENCE_S = 1.0
@@ -40,8 +40,8 @@ def completion(shell: str) -> None:
       eval "$(conduit completion zsh)"         in ~/.zshrc
       conduit completion fish > ~/.config/fish/completions/conduit.fish
 
-    Names of topics, subscriptions, keys, tenants and nodes are those of the server that the command would
-    work on.
+    Names of topics, subscriptions, keys, tenants, nodes and jobs are those of the server that the command
+    would work on.
     """
     # Not on top: the others do without.
     from click.shell_completion import get_completion_class
@@ -78,6 +78,11 @@ def nodes(context: click.Context, _parameter: click.Parameter, begin: str) -> li
     return _names(context, begin, lambda client: client.nodes.find(), "id")
 
 
+def jobs(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Ids of jobs for dead letters, in the same way."""
+    return _names(context, begin, _jobs, "id")
+
+
 def contexts(_context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
     """Contexts, which no server is asked for."""
     try:
@@ -90,6 +95,11 @@ async def _good_keys(client: AsyncConduit) -> AsyncIterator[Key]:
     async for key in client.keys.find():
         if key.revoked_at is None:
             yield key
+
+
+async def _jobs(client: AsyncConduit) -> AsyncIterator[DeadLetterJob]:
+    for job in (await client.dead_letters.jobs()).jobs:
+        yield job
 
 
 def _names(

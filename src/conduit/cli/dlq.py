@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from conduit.cli.completion import jobs as job_ids
 from conduit.cli.completion import subscriptions, topics
 from conduit.cli.groups import Group
-from conduit.cli.letter_jobs import Asked, JobOptions, run_job, show_job, with_job
+from conduit.cli.letter_jobs import Asked, JobOptions, run_job, show_job, show_jobs, with_job
 from conduit.cli.output import (
     Columns,
     json_text,
@@ -152,7 +153,7 @@ def redrive(
 
 
 @dlq.command()
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--cancel", is_flag=True, help="Stop it; what it has done stays so.")
 @with_output()
 @with_server
@@ -163,6 +164,17 @@ def job(job_id: str, cancel: bool, output: str | None, server: Server) -> None:
     else:
         found = call(server, lambda client: client.dead_letters.job(job_id))
     show_job(found, output)
+
+
+@dlq.command()
+@with_output()
+@with_server
+def jobs(output: str | None, server: Server) -> None:
+    """List jobs that `redrive` and `discard` have started: first those that run, then the newest.
+
+    Each node keeps its last 100, until it stops.
+    """
+    show_jobs(call(server, lambda client: client.dead_letters.jobs()), output)
 
 
 def _which(filters: dict[str, str | None], redriven: bool | None = None) -> DeadLetterFilter:

@@ -9,14 +9,28 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 import click
 
 from conduit.cli.exits import Exit
-from conduit.cli.output import Columns, counted, duration_text, note, pick, show_one, with_output
+from conduit.cli.output import (
+    Columns,
+    counted,
+    duration_text,
+    note,
+    pick,
+    show_all,
+    show_one,
+    with_output,
+)
 from conduit.cli.questions import confirm, with_yes
 from conduit.cli.server import Server
 from conduit.cli.session import call
 from conduit.cli.values import Rate, Whole
 
 if TYPE_CHECKING:
-    from conduit.client import AsyncConduit, DeadLetterFilter, DeadLetterJob
+    from conduit.client import (
+        AsyncConduit,
+        DeadLetterFilter,
+        DeadLetterJob,
+        DeadLetterJobs,
+    )
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -134,6 +148,42 @@ def show_job(job: DeadLetterJob, output: str | None) -> None:
         raise click.exceptions.Exit(Exit.ERROR)
 
 
+def show_jobs(found: DeadLetterJobs, output: str | None) -> None:
+    """Show a list of jobs, and say whose are missing."""
+    has_nodes = len({job.node for job in found.jobs}) > 1
+    show_all(found.jobs, {**_JOBS, **(_AT if has_nodes else {})}, output)
+    if found.unanswered_count:
+        names = f": {', '.join(found.unanswered)}" if found.unanswered else ""
+        silent = counted(found.unanswered_count, "node")
+        note(f"without the jobs of {silent} that did not answer{names}")
+
+
+def _meant_text(job: DeadLetterJob) -> str:
+    """For which letters a job is, as options say it: `--topic orders --reason 'no funds'`."""
+    # Not on top: `conduit --help` does without.
+    import shlex
+
+    meant = job.which
+    if meant.ids_count is not None:
+        of_topic = "" if meant.topic is None else f" of {meant.topic}"
+        return f"{meant.ids_count:,} chosen{of_topic}"
+    options = {
+        "topic": meant.topic,
+        "subscription": meant.subscription,
+        "reason": meant.reason,
+        "from": meant.from_time,
+        "to": meant.to_time,
+        "q": meant.q,
+    }
+    said = [
+        f"--{name} {shlex.quote(value)}" for name, value in options.items() if value is not None
+    ]
+    # A redrive takes only the others in any case.
+    if meant.redriven is not None and job.action == "discard":
+        said.append("--redriven" if meant.redriven else "--open")
+    return " ".join(said) or "--all"
+
+
 def _plan_text(plan: DeadLetterJob) -> str:
     """What a dry run has found."""
     about = duration_text(plan.matched_count / plan.rate_per_s)
@@ -188,3 +238,16 @@ _JOB: Columns[DeadLetterJob] = {
     "failed": lambda job: job.failed_count,
     "rate": lambda job: f"{job.rate_per_s:g}/s",
 }
+
+_JOBS: Columns[DeadLetterJob] = {
+    "ID": lambda job: job.id,
+    "ACTION": lambda job: job.action,
+    "STATE": lambda job: job.state,
+    "FOR": lambda job: _meant_text(job),
+    "DONE": _done_count,
+    "MATCHED": lambda job: job.matched_count,
+    "FAILED": lambda job: job.failed_count,
+    "RATE": lambda job: f"{job.rate_per_s:g}/s",
+    "STARTED": lambda job: job.started_at,
+}
+_AT: Columns[DeadLetterJob] = {"NODE": lambda job: job.node}

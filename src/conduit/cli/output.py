@@ -41,8 +41,10 @@ _WHOLE = frozenset(
         "LAST",
         "LAST USED",
         "NEXT",
+        "RATE",
         "SAMPLE",
         "SIZE",
+        "STARTED",
         "STATE",
     }
 )

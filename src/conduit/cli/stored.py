@@ -138,9 +138,17 @@ _FIELDS: Columns[MessageDetail] = {
 # The server has one word for both: of a place behind a message nobody knows more.
 _STATES = {"acked": "acked, or before its start"}
 
+
+def _state_text(delivery: DeliveryState) -> str:
+    """Its state; of what was redriven that it was."""
+    if delivery.redriven_at is not None:
+        return f"redriven, {delivery.state}"
+    return _STATES.get(delivery.state, delivery.state)
+
+
 _DELIVERIES: Columns[DeliveryState] = {
     "SUBSCRIPTION": lambda delivery: delivery.subscription,
-    "STATE": lambda delivery: _STATES.get(delivery.state, delivery.state),
+    "STATE": lambda delivery: _state_text(delivery),
     "ATTEMPTS": lambda delivery: delivery.attempts,
     "REASON": lambda delivery: delivery.last_reason,
     "NEXT": lambda delivery: delivery.next_attempt_at,

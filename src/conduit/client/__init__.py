@@ -28,6 +28,7 @@ from conduit.client.models import (
     DeadLetter,
     DeadLetterFilter,
     DeadLetterJob,
+    DeadLetterJobs,
     DeliveryState,
     Key,
     MessageDetail,
@@ -43,6 +44,7 @@ from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import StartAt, StartPosition
+from conduit.protocol.job_records import LettersMeant
 from conduit.protocol.node_records import (
     NodeLink,
     NodeRates,
@@ -84,6 +86,7 @@ __all__ = [
     "DeadLetterFilter",
     "DeadLetterGroup",
     "DeadLetterJob",
+    "DeadLetterJobs",
     "Delivery",
     "DeliveryState",
     "GapAnswer",
@@ -91,6 +94,7 @@ __all__ = [
     "Grant",
     "Key",
     "KeyCreated",
+    "LettersMeant",
     "MessageDetail",
     "MessagePage",
     "Moved",

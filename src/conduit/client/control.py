@@ -11,6 +11,7 @@ from conduit.client.models import (
     DeadLetter,
     DeadLetterFilter,
     DeadLetterJob,
+    DeadLetterJobs,
     Subscription,
     Topic,
 )
@@ -301,6 +302,10 @@ class DeadLetters:
         """Delete them for good, as `redrive_many`. What dies after it has begun stays."""
         body = _job_body(which, rate_per_s, max_count, dry_run=dry_run)
         return await self._rest.post(address("dlq", "discard"), DeadLetterJob, body)
+
+    async def jobs(self) -> DeadLetterJobs:
+        """The jobs of the tenant at all nodes that answer: those that run first, then the newest first."""
+        return await self._rest.get(address("dlq", "jobs"), DeadLetterJobs)
 
     async def job(self, job_id: str) -> DeadLetterJob:
         """The state of a job. Raises ApiError `job_not_found`."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from conduit.protocol.job_records import JobAnswer, JobList
 from conduit.protocol.node_records import NodeAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
-    JobAnswer,
     KeyAnswer,
     SubscriptionAnswer,
     TenantAnswer,
@@ -21,6 +21,7 @@ from conduit.protocol.records import (
 Topic = TopicAnswer
 Subscription = SubscriptionAnswer
 DeadLetterJob = JobAnswer
+DeadLetterJobs = JobList
 Key = KeyAnswer
 Tenant = TenantAnswer
 Node = NodeAnswer
@@ -71,13 +72,16 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 class DeliveryState(msgspec.Struct, frozen=True):
     """What became of a message in one durable subscription. `state`: `pending`, `in_flight`, `retrying`,
-    `acked`, `dead`, `dropped`, `discarded` or `settled`."""
+    `acked`, `dead`, `dropped`, `discarded` or `settled`. `died_at`, `redriven_at`: of its dead letter, as
+    long as that is there."""
 
     subscription: str
     state: str
     attempts: int
     last_reason: str | None = None
     next_attempt_at: str | None = None
+    died_at: str | None = None
+    redriven_at: str | None = None
 
 
 class MessageDetail(StoredMessage, frozen=True, kw_only=True):

@@ -55,9 +55,11 @@ class Answering:
 def _of_tenant(state: OwnState, kind: Kind, question: Question) -> object:
     """What is about things of one tenant: without its name nobody is told anything. Raises InvalidRequest."""
     tenant, names = question.tenant, question.names
-    if tenant is None or not names:
+    if tenant is None or not (names or kind is Kind.JOBS):
         raise InvalidRequest(f"{kind} needs a tenant, and names")
     match kind:
+        case Kind.JOBS:
+            return state.jobs(tenant)
         case Kind.SUBSCRIBERS:
             return state.subscribers(tenant, names)
         case Kind.ACTIVITY:

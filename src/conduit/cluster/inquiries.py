@@ -50,6 +50,8 @@ class Kind(StrEnum):
     SIGNED_OUT = "page.end"
     """Of a session of a page, by the id of its key, its end in ms and its own id: with nothing; it counts no
     more. Without names: with a list of all `SignedOut` that are known."""
+    JOBS = "job.list"
+    """Of the tenant: with a list of its jobs."""
     JOB = "job.get"
     """The job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
@@ -130,8 +132,9 @@ BUSIEST = Inquiry(Kind.BUSIEST, ACTIVITY.decode)
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
 SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[SignedOut]).decode)
-JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[LetterJob]).decode)
-CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[LetterJob]).decode)
+JOBS = Inquiry(Kind.JOBS, msgspec.msgpack.Decoder(list[LetterJob]).decode)
+JOB = Inquiry(Kind.JOB, JOBS.decode)
+CANCEL = Inquiry(Kind.CANCEL, JOBS.decode)
 
 
 def encode_question(question: Question) -> bytes:

@@ -131,6 +131,10 @@ class OwnState:
         allowances = map(self._broker.allowances.of, tenants)
         return [TenantUse(each.connections.count, each.pending.count) for each in allowances]
 
+    def jobs(self, tenant: str) -> list[LetterJob]:
+        """All of them that are here, oldest first."""
+        return self._broker.dead_letters.jobs.all(tenant)
+
     def job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
         """The job of this id, if it is here."""
         try:

@@ -204,29 +204,6 @@ class PurgeAnswer(msgspec.Struct, frozen=True):
 # Dead letters -------------------------------------------------------------------------------------
 
 
-class JobAnswer(msgspec.Struct, frozen=True):
-    """A job that deals with dead letters. `action`: `redrive` or `discard`. A dry run has no `id`, the state
-    `dry_run`, and has only counted; with its `started_at` as `to_time` a job takes nothing that died after
-    the count.
-
-    `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`. If nothing
-    matches, `error` says so.
-    """
-
-    id: str | None
-    action: str
-    state: str
-    matched_count: int
-    redriven_count: int
-    discarded_count: int
-    failed_count: int
-    rate_per_s: float
-    max_count: int
-    started_at: str | None
-    finished_at: str | None
-    error: str | None
-
-
 class DeadLetterGroup(msgspec.Struct, frozen=True):
     """Dead letters of one topic with one reason. `redriven_count`: those of them that were redriven and did
     not die again since. `sample_id`: the newest of them.
@@ -268,7 +245,7 @@ class SessionAnswer(msgspec.Struct, frozen=True):
 class WhoAmI(msgspec.Struct, frozen=True):
     """Whom the credential stands for, and what it may do. `key_id` is null for `DEFAULT_API_KEY`, for tokens
     of an identity provider, and without authentication; `key_name` where it is, and for tokens; `session`
-    unless it is one.
+    unless it is one. `now` is the time by the server's clock.
     """
 
     tenant: str
@@ -280,6 +257,8 @@ class WhoAmI(msgspec.Struct, frozen=True):
     """Those of the tenant, and where a key has one of its own that is less, that."""
     key_name: str | None = None
     session: SessionAnswer | None = None
+    now: str | None = None
+    """Null of a server that does not say it."""
 
 
 class KeyAnswer(msgspec.Struct, frozen=True):

@@ -244,7 +244,7 @@ class Context:
         self.origins.has_auth = True
 
     def _tenant_is_gone(self, tenant: str) -> None:
-        self.broker.forget_counts(tenant)
+        self.broker.forget_tenant(tenant)
         for session in tuple(self.sessions):
             session.leave_tenant(tenant)
 

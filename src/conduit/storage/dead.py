@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from conduit.core.message import DeadLetter, DeadPlace
+from conduit.core.topics import any_matcher
 from conduit.storage.dead_letters import (
     LOOK_MAX_BYTES,
     LOOK_MAX_COUNT,
@@ -118,10 +119,10 @@ class Look(NamedTuple):
         """How many letters it looks at, at most."""
         return LOOK_MAX_COUNT if self.which.is_search else min(self.limit, LOOK_MAX_COUNT)
 
-    def span(self, sizes: Sequence[tuple[str, int]]) -> Span:
-        """How far it looks, from the ids and sizes of the next `max_count` letters, newest first."""
+    def span(self, sizes: Sequence[tuple[str, int, str]]) -> Span:
+        """How far it looks, from the ids, sizes and topics of the next `max_count` letters, newest first."""
         left = LAST_BYTES if self.max_bytes is None else self.max_bytes
-        for at, (_, size_bytes) in enumerate(sizes):
+        for at, (_, size_bytes, _) in enumerate(sizes):
             left -= size_bytes
             if left < 0 and at:
                 return Span(sizes[at - 1][0], is_all=False)
@@ -155,6 +156,14 @@ def grouping(tenant: str, which: DeadFilter, before_id: str | None) -> Look:
     """What one call of `dead_groups` looks at."""
     max_bytes = None if which.q is None else LOOK_MAX_BYTES
     return Look(tenant, which, LOOK_MAX_COUNT, before_id, max_bytes)
+
+
+def topics_meant(which: DeadFilter, topics: Iterable[str]) -> list[str] | None:
+    """Of the topics of all letters that are looked at, those that the filter's patterns have; None if it has
+    no patterns. What patterns mean is so said once, and to no database."""
+    if which.patterns is None:
+        return None
+    return list(filter(any_matcher(which.patterns), dict.fromkeys(topics)))
 
 
 def index_of(which: DeadFilter) -> DeadFilter:

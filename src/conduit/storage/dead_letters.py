@@ -23,12 +23,18 @@ DEAD, REDRIVEN = "dead", "redriven"
 
 
 class Fate(NamedTuple):
-    """What became of a delivery that died. `attempts` and `reason` are those of its dead letter, if that is
-    there."""
+    """What became of a delivery that died. All but its name is of its dead letter, if that is there; times in
+    ms, and None if it was not redriven."""
 
     name: str
     attempts: int = 0
     reason: str = ""
+    died_at_ms: int | None = None
+    redriven_at_ms: int | None = None
+
+
+# A subscription, and its Fate.
+FateRow = tuple[str, str, int, str, int | None, int | None]
 
 
 class DeadFilter(msgspec.Struct, frozen=True):
@@ -42,12 +48,14 @@ class DeadFilter(msgspec.Struct, frozen=True):
     q: str | None = None
     """A substring of the payload, the key, the message id or the reason; case matters."""
     is_redriven: bool | None = None
+    patterns: tuple[str, ...] | None = None
+    """Of topics: of those that one of these has."""
 
     @property
     def is_search(self) -> bool:
         """Whether one that does not match may be looked at."""
         has_index = self.topic is None or self.subscription == ""
-        rest = (self.reason, self.from_ms, self.to_ms, self.q, self.is_redriven)
+        rest = (self.reason, self.from_ms, self.to_ms, self.q, self.is_redriven, self.patterns)
         return not has_index or any(value is not None for value in rest)
 
 
@@ -201,12 +209,10 @@ class DeadLetterStore(Protocol):
         """What this process could not keep since it was last asked."""
 
 
-def fates_of(
-    rows: Iterable[tuple[str, str, int, str]], subscriptions: Sequence[str]
-) -> dict[str, Fate]:
-    """What `dead_fates` answers, of (subscription, name, attempts, reason). A row without a subscription is
+def fates_of(rows: Iterable[FateRow], subscriptions: Sequence[str]) -> dict[str, Fate]:
+    """What `dead_fates` answers, of a row for each. A row without a subscription is
     for all that have none of their own."""
-    found = {row[0]: Fate(row[1], row[2], row[3]) for row in rows}
+    found = {row[0]: Fate(*row[1:]) for row in rows}
     everybody = found.pop("", None)
     if everybody is None:
         return found

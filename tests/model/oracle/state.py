@@ -66,6 +66,10 @@ class State:
     """Topics whose deletion is under way; the store may have forgotten them."""
     may_make: set[str] = field(default_factory=set)
     """Topics and subscriptions that somebody has asked to be made."""
+    making: Counter[str] = field(default_factory=Counter)
+    """Topics that so many calls which are under way may make, by name."""
+    perhaps_making: set[str] = field(default_factory=set)
+    """Topics that may still be made for calls that were told that nobody knows."""
     redriving: Counter[LetterPlace] = field(default_factory=Counter)
     """Dead letters that so many calls or jobs may redrive at any time."""
     job: Job | None = None
@@ -78,10 +82,15 @@ class State:
     violations: list[Violation] = field(default_factory=list)
     """Kept, and not raised where they are seen: there the broker would catch them."""
 
+    def may_come(self, name: str) -> bool:
+        """Whether a topic of this name may be made now by what was asked before."""
+        return self.making[name] > 0 or name in self.perhaps_making
+
     def made(self, name: str) -> None:
         """The store has a new topic or subscription."""
         if name not in self.may_make:
             raise Violation(f"{name} was made, and nobody asked for it")
+        self.perhaps_making.discard(name)
 
     def subscriptions(self) -> Iterator[Subscription]:
         """All of them."""
@@ -221,6 +230,7 @@ class State:
         self.holders.clear()
         self.leaving.clear()
         self.may_make.clear()
+        self.perhaps_making.clear()
         self.due.clear()
         self.redriving.clear()
         self.job = None

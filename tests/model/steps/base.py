@@ -69,3 +69,20 @@ async def asked(
                 return error
             raise Violation(f"refused: {error.code}: {error}") from error
         return None
+
+
+async def asked_to_make(
+    world: World,
+    topic: str,
+    call: Callable[[], Coroutine[Any, Any, Any]],
+    allowed: Collection[str],
+) -> None:
+    """The same for a call that may make this topic."""
+    state = world.state
+    state.making[topic] += 1
+    try:
+        error = await asked(world, call, allowed)
+    finally:
+        state.making[topic] -= 1
+    if error is not None and error.code in AWAY:
+        state.perhaps_making.add(topic)

@@ -21,7 +21,7 @@ from conduit.protocol.frames import (
 )
 from tests.model.oracle.log import Topic
 from tests.model.peer import Client, Verb
-from tests.model.steps.base import Plain, Step, asked
+from tests.model.steps.base import Plain, Step, asked, asked_to_make
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -141,7 +141,11 @@ async def _subscribe(world: World, client: Client, frame: Subscribe) -> None:
     if not frame.create:
         # Its topic is gone, or on its way, or the subscription is.
         allowed |= {"topic_not_found", "subscription_not_found"}
-    await asked(world, partial(client.subscribe, frame), allowed)
+    call = partial(client.subscribe, frame)
+    if frame.create:
+        await asked_to_make(world, frame.topic, call, allowed)
+    else:
+        await asked(world, call, allowed)
 
 
 @dataclass(frozen=True, repr=False)

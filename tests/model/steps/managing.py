@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, Retention
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, OutcomeUnknown
 from conduit.protocol.frames import StartAt, StartSpec
 from conduit.storage.dead_letters import DeadFilter
 from tests.model.comparing import JOB_LETTERS_MAX_COUNT
@@ -18,7 +18,7 @@ from tests.model.oracle.line import Line
 from tests.model.oracle.log import Topic, Violation
 from tests.model.oracle.state import Job
 from tests.model.oracle.subscription import Subscription
-from tests.model.steps.base import AWAY, Step, asked
+from tests.model.steps.base import AWAY, Step, asked, asked_to_make
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -55,7 +55,7 @@ class MakeTopic(Step):
         retention = Retention(max_messages=self.keep, max_age_s=self.age_s)
         call = partial(world.broker.topics.create, world.tenant, self.name, retention)
         # It may be there by a call whose answer was lost, or one that another step waits for.
-        world.begin(asked(world, call, {"topic_exists"}))
+        world.begin(asked_to_make(world, self.name, call, {"topic_exists"}))
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,28 +99,48 @@ class DeleteTopic(Step):
         topic = state.log.by_name[self.name]
         state.leaving[self.name] = topic
         topic.going += 1
-        call = partial(world.broker.topics.delete, world.tenant, self.name)
+        call = self._call(world, topic)
         error = await asked(world, call, {"topic_not_found"})
         # What hangs may still happen.
         await world.port.is_over("topic_delete", topic.topic_id)
         for number in count():
-            if error is None or error.code not in AWAY or not self._may_ask_again(world, topic):
+            if error is None or error.code not in AWAY or self._is_settled(world, topic):
                 break
-            # It happened, and could not be said: asked again until it is. At first at once, or it might be
-            # made anew before, and then that one would go.
-            if number >= AT_ONCE_COUNT:
+            # It happened, and could not be said: asked again until it is. At first at once, or somebody might
+            # ask for it before.
+            if number >= AT_ONCE_COUNT or state.may_come(self.name):
                 await asyncio.sleep(ASK_AGAIN_S)
-            error = await asked(world, call, {"topic_not_found"})
+            if not state.making[self.name] and not world.port.faults.any:
+                # What waited at the broker has had its turn.
+                state.perhaps_making.discard(self.name)
+            if not state.may_come(self.name) and not self._is_settled(world, topic):
+                error = await asked(world, call, {"topic_not_found"})
         topic.going -= 1
         if not topic.going and state.leaving.get(self.name) is topic:
             del state.leaving[self.name]
         if topic.topic_id in state.log.by_id and (error is None or error.code == "topic_not_found"):
             raise Violation(f"{self.name} is gone, and the store has it")
 
-    def _may_ask_again(self, world: World, topic: Topic) -> bool:
-        """It is gone, and its name does not mean another one by now."""
-        is_gone = topic.topic_id not in world.state.log.by_id
-        return is_gone and world.state.topic_called(self.name) is topic
+    def _call(self, world: World, topic: Topic) -> Callable[[], Coroutine[Any, Any, None]]:
+        """The deletion. If its answer is lost it is not asked again where it might meet another topic: one
+        that is made by what waits at the broker before it."""
+        is_again = False
+
+        async def call() -> None:
+            nonlocal is_again
+            is_gone = topic.topic_id not in world.state.log.by_id
+            is_other = self.name in world.state.log.by_name or world.state.may_come(self.name)
+            if is_again and is_gone and is_other:
+                raise OutcomeUnknown(f"another {self.name} may be there by now")
+            is_again = True
+            await world.broker.topics.delete(world.tenant, self.name)
+
+        return call
+
+    def _is_settled(self, world: World, topic: Topic) -> bool:
+        """It is there, or another one has its name: nothing is to be asked again."""
+        log = world.state.log
+        return topic.topic_id in log.by_id or self.name in log.by_name
 
 
 @dataclass(frozen=True, repr=False)

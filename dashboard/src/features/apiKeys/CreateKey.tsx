@@ -6,15 +6,12 @@ import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
-import {
-  ENDS,
-  grantsOf,
-  NAME_MAX_CHARS,
-  NOTHING_CHOSEN,
-  scopesProblem,
-} from "@/features/apiKeys/model";
+import { KEY_LIMITS, newKeyOf } from "@/features/apiKeys/editing";
+import { ENDS, NAME_MAX_CHARS, NOTHING_CHOSEN, scopesProblem } from "@/features/apiKeys/model";
 import { ScopeFields } from "@/features/apiKeys/ScopeFields";
 import { Secret } from "@/features/apiKeys/Secret";
+import { LimitFields } from "@/features/tenants/LimitFields";
+import { type LimitFields as Fields, fieldsOf } from "@/features/tenants/model";
 import { useCreateKey } from "@/services/apiKeys";
 import { whoamiQuery } from "@/services/server";
 
@@ -56,17 +53,17 @@ function Form({ onCancel, onMade }: FormProps) {
   const [name, setName] = useState("");
   const [choices, setChoices] = useState(NOTHING_CHOSEN);
   const [end, setEnd] = useState(0);
+  const [limits, setLimits] = useState(() => fieldsOf({}));
   const [tried, setTried] = useState(false);
   const { data: who } = useQuery(whoamiQuery());
   const create = useCreateKey();
   const nameProblem = name.trim() === "" ? "Say what or whom it is for." : null;
   const problem = scopesProblem(choices);
+  const body = newKeyOf({ choices, end, limits, name });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (nameProblem || problem || create.isPending) return;
-    const ttl_s = ENDS[end]?.ttl_s ?? null;
-    const body = { name: name.trim(), scopes: grantsOf(choices), ...(ttl_s !== null && { ttl_s }) };
+    if (nameProblem || problem || body === null || create.isPending) return;
     create.mutate(body, { onSuccess: onMade });
   };
   return (
@@ -97,6 +94,7 @@ function Form({ onCancel, onMade }: FormProps) {
           </option>
         ))}
       </Choice>
+      <OwnLimits fields={limits} isWrong={body === null} onChange={setLimits} />
       {create.error && <Failure error={create.error} what="The key was not created" />}
       <div className="flex justify-end gap-2">
         <Button onClick={onCancel}>Cancel</Button>
@@ -105,5 +103,26 @@ function Form({ onCancel, onMade }: FormProps) {
         </Button>
       </div>
     </form>
+  );
+}
+
+interface OwnLimitsProps {
+  readonly fields: Fields;
+  /** What is wrong is not folded away. */
+  readonly isWrong: boolean;
+  readonly onChange: (fields: Fields) => void;
+}
+
+/** Few keys have any, so they are folded. */
+function OwnLimits({ fields, isWrong, onChange }: OwnLimitsProps) {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details
+      onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}
+      open={isOpen || isWrong}
+    >
+      <summary className="w-fit cursor-pointer py-1">Limits of its own: connections, rates</summary>
+      <LimitFields fields={fields} onChange={onChange} only={KEY_LIMITS} />
+    </details>
   );
 }

@@ -4,9 +4,9 @@ import type { KeyAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
-import { exactly } from "@/components/format";
 import { Overtaken } from "@/components/Overtaken";
 import { Failure } from "@/components/states";
+import { exactly } from "@/components/times";
 import { useEdits } from "@/components/useEdits";
 import { KEY_LIMITS, keyChange, keyFieldsOf, keyProblems } from "@/features/apiKeys/editing";
 import { ENDS, NAME_MAX_CHARS } from "@/features/apiKeys/model";
@@ -14,6 +14,7 @@ import { ScopeFields } from "@/features/apiKeys/ScopeFields";
 import { isOwnKey } from "@/features/signin/model";
 import { LimitFields } from "@/features/tenants/LimitFields";
 import { overtakenLimits } from "@/features/tenants/model";
+import { serverNow } from "@/live/serverClock";
 import { useChangeKey } from "@/services/apiKeys";
 import { whoamiQuery } from "@/services/server";
 
@@ -31,7 +32,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
   const { data: who } = useQuery(whoamiQuery());
   const change = useChangeKey(keyAnswer.id);
   const problems = keyProblems(fields, keyAnswer);
-  const body = keyChange(fields, keyAnswer, Date.now());
+  const body = keyChange(fields, keyAnswer, serverNow());
   const unable = reasonAgainst(Object.values(problems), body);
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -4,10 +4,10 @@ import { useState } from "react";
 import type { KeyAnswer, KeyCreated } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
-import { exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
-import { useNow } from "@/components/useNow";
+import { exactly } from "@/components/times";
+import { useServerNow } from "@/components/useNow";
 import { EditKey } from "@/features/apiKeys/EditKey";
 import { stateOf } from "@/features/apiKeys/model";
 import { RevokeKey } from "@/features/apiKeys/RevokeKey";
@@ -61,7 +61,7 @@ interface LookProps {
 }
 
 function Look({ keyAnswer, onStep }: LookProps) {
-  const state = stateOf(keyAnswer, useNow());
+  const state = stateOf(keyAnswer, useServerNow());
   const { data: who } = useQuery(whoamiQuery());
   const unable = useReasonAgainst("manage") ?? (state.isGood ? null : state.about);
   return (

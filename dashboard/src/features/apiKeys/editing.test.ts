@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { choicesOf, keyChange, keyFieldsOf, keyProblems } from "@/features/apiKeys/editing";
+import {
+  choicesOf,
+  keyChange,
+  keyFieldsOf,
+  keyProblems,
+  newKeyOf,
+} from "@/features/apiKeys/editing";
+import { fieldsOf } from "@/features/tenants/model";
 import { key } from "@/test/factories";
 
 const NOW = Date.parse("2026-11-30T12:00:00.000Z");
@@ -12,6 +19,29 @@ const made = key({
   ],
 });
 const fields = keyFieldsOf(made);
+
+describe("a key that is made", () => {
+  const choices = choicesOf(made.scopes);
+  if (!choices) throw new Error("they can be shown");
+  const limits = fieldsOf({});
+
+  it("has only what was typed", () => {
+    expect(newKeyOf({ choices, end: 0, limits, name: " web " })).toEqual({
+      name: "web",
+      scopes: made.scopes,
+    });
+    const some = { ...limits, connections: " 5 ", publishes_per_s: "0" };
+    expect(newKeyOf({ choices, end: 1, limits: some, name: "web" })).toMatchObject({
+      limits: { connections: 5, publishes_per_s: 0 },
+      ttl_s: 3_600,
+    });
+  });
+
+  it("is none with a limit that is no number", () => {
+    const wrong = { ...limits, connections: "many" };
+    expect(newKeyOf({ choices, end: 0, limits: wrong, name: "web" })).toBeNull();
+  });
+});
 
 describe("a key that is edited", () => {
   it("has nothing to change at first", () => {

@@ -1,6 +1,6 @@
-// A key that is edited: its fields as they are typed, and what differs as the API takes it.
+// A key that is made or edited: its fields as they are typed, and what the API is asked for.
 
-import type { ChangedKey, Grant, KeyAnswer, TenantLimits } from "@/api/schema";
+import type { ChangedKey, Grant, KeyAnswer, NewKey, TenantLimits } from "@/api/schema";
 import {
   ENDS,
   grantsOf,
@@ -46,6 +46,25 @@ export function choicesOf(grants: readonly Grant[]): ScopeChoices | null {
     },
   ]);
   return { ...NOTHING_CHOSEN, ...Object.fromEntries(chosen) };
+}
+
+/** A key to be made; null if a limit is no number. */
+export function newKeyOf({
+  choices,
+  end,
+  limits,
+  name,
+}: KeyFields & { readonly choices: ScopeChoices }): NewKey | null {
+  const bounds = limitsChange(limits, {});
+  const ttl_s = ENDS[end ?? 0]?.ttl_s ?? null;
+  return (
+    bounds && {
+      name: name.trim(),
+      scopes: grantsOf(choices),
+      ...(ttl_s !== null && { ttl_s }),
+      ...(Object.keys(bounds).length > 0 && { limits: bounds }),
+    }
+  );
 }
 
 export interface KeyProblems {

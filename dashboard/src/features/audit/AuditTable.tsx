@@ -2,11 +2,12 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { AuditAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
-import { count, counted, exactly } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Snippet } from "@/components/Snippet";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
+import { exactly } from "@/components/times";
 import { keyName, said, times } from "@/features/audit/model";
 import type { KeyNames } from "@/features/audit/useKeyNames";
 

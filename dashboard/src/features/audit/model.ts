@@ -30,7 +30,7 @@ const WORDS: Readonly<Record<string, string>> = {
   resume: "resumed",
   revoke: "revoked",
   rotate: "rotated",
-  seek: "moved",
+  seek: "seeked",
 };
 const WHOLE: Readonly<Record<string, string>> = {
   "session.begin": "signed in to the dashboard",

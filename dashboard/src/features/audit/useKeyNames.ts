@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { keysQuery } from "@/services/apiKeys";
-import { asksNobody, reasonAgainstWhole, whoamiQuery } from "@/services/server";
+import { asksNobody, reasonAgainstWhole } from "@/services/rights";
+import { whoamiQuery } from "@/services/server";
 
 export type KeyNames = ReadonlyMap<string, string>;
 

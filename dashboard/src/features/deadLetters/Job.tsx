@@ -3,11 +3,17 @@ import { useEffect } from "react";
 import type { JobAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
-import { count, rate } from "@/components/format";
+import { count } from "@/components/format";
 import { Progress } from "@/components/Progress";
-import type { Tone } from "@/components/stateColours";
 import { Failure, Loading, Stale } from "@/components/states";
-import { ACTS } from "@/features/deadLetters/acts";
+import {
+  doneCount,
+  JOB_TONES,
+  meantText,
+  outcomeText,
+  paceText,
+  wordsOf,
+} from "@/features/deadLetters/jobWords";
 import { letters } from "@/features/deadLetters/model";
 import { isGone, jobQuery, useCancelJob, useLettersChanged } from "@/services/deadLetters";
 
@@ -16,14 +22,6 @@ interface JobProps {
   readonly onClose: () => void;
   readonly unable: string | null;
 }
-
-const TONES: Readonly<Record<string, Tone>> = {
-  cancelled: "warn",
-  done: "ok",
-  failed: "bad",
-  lost: "warn",
-  running: "info",
-};
 
 /** A job that redrives or discards: how far it is while it runs, then what came of it. */
 export function Job({ id, onClose, unable }: JobProps) {
@@ -46,7 +44,7 @@ export function Job({ id, onClose, unable }: JobProps) {
         <h2 className="font-medium" id="job">
           {job.data ? `${wordsOf(job.data).verb} job` : "Job"}
         </h2>
-        {state && <Badge tone={TONES[state] ?? "idle"}>{state}</Badge>}
+        {state && <Badge tone={JOB_TONES[state] ?? "idle"}>{state}</Badge>}
         <div className="ml-auto flex gap-2">
           {isRunning && job.error && <Stale error={job.error} />}
           {isRunning && (
@@ -73,26 +71,20 @@ export function Job({ id, onClose, unable }: JobProps) {
   );
 }
 
-const wordsOf = ({ action }: JobAnswer) => ACTS[action === "discard" ? "discard" : "redrive"];
-
 function Shown({ job }: { readonly job: JobAnswer }) {
-  const { discarded_count, error, failed_count, matched_count, redriven_count, state } = job;
-  const { did, doing } = wordsOf(job);
-  const doneCount = redriven_count + discarded_count;
-  // Of those that others have dealt with meanwhile there is nothing to say before the end.
-  const restCount = state === "done" ? matched_count - doneCount - failed_count : 0;
-  const gone = restCount ? `, ${count(restCount)} were dealt with elsewhere meanwhile` : "";
-  const also = failed_count ? `, ${count(failed_count)} could not be` : "";
+  const { error, failed_count, matched_count, state } = job;
+  const isRunning = state === "running";
   return (
     <>
-      {state === "running" && (
-        <Progress done={doneCount + failed_count} label={doing} of={matched_count} />
+      <p className="text-dim">For {meantText(job)}.</p>
+      {isRunning && (
+        <Progress
+          done={doneCount(job) + failed_count}
+          label={wordsOf(job).doing}
+          of={matched_count}
+        />
       )}
-      <p aria-live="polite">
-        {state === "running"
-          ? `${doing} at ${rate(job.rate_per_s)} in a second.`
-          : `${did}: ${letters(doneCount)}${also}${gone}.`}
-      </p>
+      <p aria-live="polite">{isRunning ? paceText(job) : outcomeText(job)}</p>
       {error && (
         <p className={state === "done" && !failed_count ? "text-dim" : "text-bad"}>{error}</p>
       )}
@@ -103,9 +95,9 @@ function Shown({ job }: { readonly job: JobAnswer }) {
 /** The server that ran it has stopped. */
 function Lost({ job }: { readonly job: JobAnswer }) {
   const { failed_count, matched_count } = job;
-  const doneCount = job.redriven_count + job.discarded_count + failed_count;
+  const dealtCount = doneCount(job) + failed_count;
   const far = matched_count
-    ? `When it was last seen it had dealt with ${count(doneCount)} of ${letters(matched_count)}.`
+    ? `When it was last seen it had dealt with ${count(dealtCount)} of ${letters(matched_count)}.`
     : "It was never seen to deal with any.";
   return (
     <p aria-live="polite">

@@ -8,7 +8,7 @@ import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
 import { ACTS, type Act, consequences } from "@/features/deadLetters/acts";
 import { letters, type Meant, wholeWithin, within } from "@/features/deadLetters/model";
-import { type JobLimits, planJob, startJob } from "@/services/deadLetters";
+import { type JobLimits, planJob, startJob, useJobsChanged } from "@/services/deadLetters";
 
 interface JobDialogProps {
   readonly act: Act;
@@ -65,8 +65,10 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
   const { ratePerS, verb } = ACTS[act];
   const [rateText, setRateText] = useState(ratePerS);
   const [mostText, setMostText] = useState(String(MAX_COUNT));
+  const changed = useJobsChanged();
   const start = useMutation({
     mutationFn: (limits: JobLimits) => startJob(act, meant, limits, plan.started_at),
+    onSuccess: changed,
   });
   // Not called once this is gone: who has left is not called back.
   const onSuccess = (job: JobAnswer) => {

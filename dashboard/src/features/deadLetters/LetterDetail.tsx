@@ -10,13 +10,14 @@ import { bytes, count } from "@/components/format";
 import { Json } from "@/components/json/Json";
 import { Segments } from "@/components/Segments";
 import { toneOf } from "@/components/stateColours";
-import { Failure, Loading } from "@/components/states";
+import { Empty, Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
 import type { Act } from "@/features/deadLetters/acts";
 import { Mark } from "@/features/deadLetters/LetterTable";
 import { meaning, stateName } from "@/features/messages/timeline";
 import { deliveriesQuery, isGone, type Letter, letterQuery } from "@/services/deadLetters";
+import { useReasonAgainstWhole } from "@/services/server";
 
 interface LetterDetailProps {
   readonly id: string;
@@ -27,6 +28,8 @@ interface LetterDetailProps {
 /** One dead letter, beside the list. It takes the focus when it opens. */
 export function LetterDetail({ id, onAct, unable }: LetterDetailProps) {
   const letter = useQuery(letterQuery(id));
+  const isMissing = !letter.data && isGone(letter.error);
+  const isLimited = useReasonAgainstWhole() !== null;
   const heading = useRef<HTMLHeadingElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another letter is opened
   useEffect(() => heading.current?.focus(), [id]);
@@ -51,7 +54,13 @@ export function LetterDetail({ id, onAct, unable }: LetterDetailProps) {
         </Link>
       </div>
       {letter.isPending && <Loading rows={6} what="the dead letter" />}
-      {letter.isError && !letter.data && (
+      {isMissing && (
+        <Empty title="This dead letter is not there">
+          There never was one with this id, or it was discarded or dropped.
+          {isLimited && " Or it is of a topic that this key may not manage."}
+        </Empty>
+      )}
+      {letter.isError && !letter.data && !isMissing && (
         <Failure error={letter.error} onRetry={letter.refetch} what="It cannot be shown" />
       )}
       {letter.data && (

@@ -4,6 +4,7 @@ import "@/api/withoutEval";
 
 import { z } from "zod";
 import type { DeadLetterGroup } from "@/api/schema";
+import { count } from "@/components/format";
 import type { Act } from "@/features/deadLetters/acts";
 
 const text = z.coerce.string().max(1_024).optional().catch(undefined);
@@ -142,5 +143,5 @@ export function wholeWithin(typed: string, most: number): number | null {
 
 /** `1 dead letter`, `1,204 dead letters`. */
 export function letters(amount: number): string {
-  return `${amount.toLocaleString("en")} dead ${amount === 1 ? "letter" : "letters"}`;
+  return `${count(amount)} dead ${amount === 1 ? "letter" : "letters"}`;
 }

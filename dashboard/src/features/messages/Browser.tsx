@@ -10,6 +10,8 @@ import { type Filter, HELP, parseFilter, without } from "@/features/messages/fil
 import { LiveTail } from "@/features/messages/LiveTail";
 import { isPattern, type Look, READS } from "@/features/messages/look";
 import { Stored } from "@/features/messages/Stored";
+import { Allowed } from "@/features/signin/Allowed";
+import { useReasonAgainst, useReasonAgainstReading } from "@/services/server";
 
 interface BrowserProps {
   readonly look: Look;
@@ -67,10 +69,20 @@ interface ListProps {
 }
 
 function List({ filter, look, onLook }: ListProps) {
+  const reasons = {
+    reading: useReasonAgainstReading(look.topic),
+    subscribing: useReasonAgainst("subscribe", look.topic),
+  };
   if (look.topic === "") {
     return filter.id ? null : <Empty title="Choose a topic">Its messages are listed here.</Empty>;
   }
-  if (look.read === "live") return <LiveTail key={look.topic} look={look} />;
+  if (look.read === "live") {
+    return (
+      <Allowed reason={reasons.subscribing}>
+        <LiveTail key={look.topic} look={look} />
+      </Allowed>
+    );
+  }
   if (isPattern(look.topic)) {
     const follow = <Button onClick={() => onLook({ read: "live" })}>Follow it live</Button>;
     return (
@@ -81,7 +93,11 @@ function List({ filter, look, onLook }: ListProps) {
   }
   if (filter.problems.length > 0) return null;
   if (filter.isDead) return <Dead look={look} />;
-  return <Stored filter={filter} look={look} onLook={onLook} />;
+  return (
+    <Allowed reason={reasons.reading}>
+      <Stored filter={filter} look={look} onLook={onLook} />
+    </Allowed>
+  );
 }
 
 function FilterBox({ look, onLook }: Omit<ListProps, "filter">) {

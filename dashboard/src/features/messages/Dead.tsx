@@ -10,7 +10,7 @@ import { useReasonAgainst } from "@/services/server";
 /** The dead letters of a topic, as messages. */
 export function Dead({ look }: { readonly look: Look }) {
   return (
-    <Allowed reason={useReasonAgainst("manage")}>
+    <Allowed reason={useReasonAgainst("manage", look.topic)}>
       <Letters look={look} />
     </Allowed>
   );

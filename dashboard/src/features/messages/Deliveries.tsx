@@ -2,8 +2,8 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { Badge } from "@/components/Badge";
 import { toneOf } from "@/components/stateColours";
-import { Time } from "@/components/Time";
-import { inOrder, meaning, stateName } from "@/features/messages/timeline";
+import { Clock, Time } from "@/components/Time";
+import { inOrder, meaning, passed, stateName } from "@/features/messages/timeline";
 import type { MessageDetail } from "@/services/messages";
 
 /** From its publishing to where it is now, in each durable subscription. */
@@ -29,14 +29,16 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
               </Link>
               <Badge tone={toneOf(delivery.state)}>{stateName(delivery)}</Badge>
             </div>
+            {passed(delivery).map(({ at, what }) => (
+              <p className="text-xs" key={what}>
+                {what} <Time at={at} />
+              </p>
+            ))}
             <p className="text-dim text-xs">
               {meaning(delivery)}
               {delivery.next_attempt_at && (
                 <>
-                  ; next attempt{" "}
-                  <time dateTime={delivery.next_attempt_at}>
-                    {new Date(delivery.next_attempt_at).toLocaleTimeString()}
-                  </time>
+                  ; next attempt <Clock at={delivery.next_attempt_at} now={Date.now()} />
                 </>
               )}
             </p>

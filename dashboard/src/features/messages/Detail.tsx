@@ -7,17 +7,19 @@ import { asApiError } from "@/api/errors";
 import type { Headers } from "@/api/headers";
 import { Button, buttonClass } from "@/components/Button";
 import { Copy } from "@/components/Copy";
-import { bytes, exactly } from "@/components/format";
+import { bytes } from "@/components/format";
 import { Json } from "@/components/json/Json";
 import { Segments } from "@/components/Segments";
 import { Snippet } from "@/components/Snippet";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { exactly } from "@/components/times";
 import { publishActs } from "@/features/connect/acts";
 import { usePlace } from "@/features/connect/usePlace";
 import { Deliveries } from "@/features/messages/Deliveries";
 import { permalink } from "@/features/messages/look";
 import { setDraft } from "@/features/playground/draft";
 import { type MessageDetail, messageQuery } from "@/services/messages";
+import { useReasonAgainstReading } from "@/services/server";
 
 interface DetailProps {
   readonly id: string;
@@ -28,6 +30,7 @@ interface DetailProps {
 export function Detail({ id }: DetailProps) {
   const message = useQuery(messageQuery(id));
   const isGone = message.isError && asApiError(message.error).code === "message_not_found";
+  const isLimited = useReasonAgainstReading(">") !== null;
   const heading = useRef<HTMLHeadingElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another message is opened
   useEffect(() => heading.current?.focus(), [id]);
@@ -55,7 +58,7 @@ export function Detail({ id }: DetailProps) {
       {isGone && (
         <Empty title="This message is not stored">
           There never was one with this id, or it was removed: by the bounds of its topic, a purge,
-          or with the topic.
+          or with the topic.{isLimited && " Or it is of a topic that this key may not read."}
         </Empty>
       )}
       {message.isError && !isGone && !message.data && (

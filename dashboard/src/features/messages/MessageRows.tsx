@@ -3,8 +3,8 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useEffect, useRef } from "react";
 import type { Exact } from "@/api/exact";
 import { Badge } from "@/components/Badge";
-import { bytes, exactly } from "@/components/format";
-import { clock } from "@/features/messages/look";
+import { bytes } from "@/components/format";
+import { Clock } from "@/components/Time";
 
 export interface Row {
   /** Null: nothing can be opened, as of a message that retention has removed. */
@@ -39,7 +39,7 @@ const AHEAD_COUNT = 30;
 // Of a preview, in characters: no line is longer on any screen.
 const LINE_CHARS = 400;
 const GRID =
-  "grid grid-cols-[4rem_minmax(0,1fr)_4.5rem] items-center gap-x-3 px-3 @lg:grid-cols-[5.5rem_8rem_minmax(0,1fr)_5rem] @4xl:grid-cols-[5.5rem_8rem_10rem_minmax(0,1fr)_5rem]";
+  "grid grid-cols-[4rem_minmax(0,1fr)_4.5rem] items-center gap-x-3 px-3 @lg:grid-cols-[5.5rem_9.5rem_minmax(0,1fr)_5rem] @4xl:grid-cols-[5.5rem_9.5rem_10rem_minmax(0,1fr)_5rem]";
 
 /** Rows of which only those exist that are seen; the newest a thousand times a second cost what thirty do. */
 export function MessageRows({
@@ -66,7 +66,7 @@ export function MessageRows({
   useEffect(() => {
     if (isHeld === false) scroller.current?.scrollTo(0, 0);
   }, [isHeld]);
-  const now = new Date();
+  const now = Date.now();
   return (
     <div className="@container overflow-hidden rounded-lg border border-line bg-surface">
       <div aria-label={label} aria-rowcount={rows.length + 1} role="table">
@@ -117,7 +117,7 @@ function Head() {
 }
 
 interface MessageRowProps {
-  readonly now: Date;
+  readonly now: number;
   readonly place: { readonly index: number; readonly isOpen: boolean; readonly start: number };
   readonly row: Row;
 }
@@ -149,12 +149,8 @@ function MessageRow({ now, place: { index, isOpen, start }, row }: MessageRowPro
           </Link>
         )}
       </div>
-      <div
-        className="truncate text-dim tabular-nums @max-lg:hidden"
-        role="cell"
-        title={publishedAt ? exactly(publishedAt) : undefined}
-      >
-        {publishedAt && clock(publishedAt, now)}
+      <div className="truncate text-dim tabular-nums @max-lg:hidden" role="cell">
+        {publishedAt && <Clock at={publishedAt} now={now} />}
       </div>
       <div className="truncate @max-4xl:hidden" role="cell" title={key}>
         {key}

@@ -37,17 +37,3 @@ export function permalink(topic: string, id: string, tenant: string | null, base
   if (tenant !== null) url.searchParams.set("tenant", tenant);
   return url.href;
 }
-
-/** The time of day here; with the date in front, if it is not today's. */
-export function clock(iso: string, now: Date): string {
-  const at = new Date(iso);
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  if (at.toDateString() === now.toDateString()) {
-    return `${time}.${String(at.getMilliseconds()).padStart(3, "0")}`;
-  }
-  return `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
-}
-
-function two(number: number): string {
-  return String(number).padStart(2, "0");
-}

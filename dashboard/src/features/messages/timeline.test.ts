@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inOrder, meaning, stateName } from "@/features/messages/timeline";
+import { inOrder, meaning, passed, stateName } from "@/features/messages/timeline";
 
 const delivery = (
   subscription: string,
@@ -8,8 +8,10 @@ const delivery = (
   reason: string | null = null,
 ) => ({
   attempts,
+  died_at: null,
   last_reason: reason,
   next_attempt_at: null,
+  redriven_at: null,
   state,
   subscription,
 });
@@ -24,6 +26,18 @@ it("what became of a message is said in words", () => {
   expect(meaning(delivery("a", "acked"))).toContain("before where the subscription began");
   expect(stateName(delivery("a", "in_flight"))).toBe("in flight");
   expect(meaning(delivery("a", "of_tomorrow", 1))).toBe("of_tomorrow; 1 attempt");
+});
+
+it("a death, and that it was redriven since, are told in order", () => {
+  const dead = { ...delivery("a", "dead", 5), died_at: "2026-11-30T10:00:00.000Z" };
+  expect(passed(delivery("a", "acked"))).toEqual([]);
+  expect(passed(dead).map(({ what }) => what)).toEqual(["Dead-lettered"]);
+  const acked = { ...dead, redriven_at: "2026-11-30T10:05:00.000Z", state: "acked" };
+  expect(passed(acked)).toEqual([
+    { at: dead.died_at, what: "Dead-lettered" },
+    { at: acked.redriven_at, what: "Redriven" },
+  ]);
+  expect(meaning(acked)).toContain("acked since");
 });
 
 it("what needs somebody comes first", () => {

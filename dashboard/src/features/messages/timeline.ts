@@ -4,7 +4,7 @@ import type { DeliveryAnswer } from "@/api/schema";
 import { count } from "@/components/format";
 
 const MEANINGS: Readonly<Record<string, string>> = {
-  acked: "acked, or it lies before where the subscription began or was moved to",
+  acked: "acked, or it lies before where the subscription began, or to which a seek has moved it",
   dead: "a dead letter",
   discarded: "was a dead letter, which somebody discarded",
   dropped: "was a dead letter, which was dropped: there were too many, or it was too old",
@@ -22,11 +22,26 @@ export function stateName({ state }: Pick<DeliveryAnswer, "state">): string {
   return state === "acked" ? "settled" : state.replaceAll("_", " ");
 }
 
-export function meaning({ attempts, last_reason, state }: DeliveryAnswer): string {
-  const parts = [MEANINGS[state] ?? state];
+export function meaning(delivery: DeliveryAnswer): string {
+  const { attempts, last_reason, redriven_at, state } = delivery;
+  const isAcked = state === "acked" && redriven_at !== null;
+  const parts = [isAcked ? "acked since, or passed over by a seek" : (MEANINGS[state] ?? state)];
   if (attempts > 0) parts.push(`${count(attempts)} ${attempts === 1 ? "attempt" : "attempts"}`);
   if (last_reason !== null) parts.push(`last because of “${last_reason}”`);
   return parts.join("; ");
+}
+
+export interface Passed {
+  readonly at: string;
+  readonly what: string;
+}
+
+/** What is known of when it was, the earliest first. Of acks no time is kept. */
+export function passed({ died_at, redriven_at }: DeliveryAnswer): Passed[] {
+  return [
+    ...(died_at === null ? [] : [{ at: died_at, what: "Dead-lettered" }]),
+    ...(redriven_at === null ? [] : [{ at: redriven_at, what: "Redriven" }]),
+  ];
 }
 
 export function inOrder(deliveries: readonly DeliveryAnswer[]): DeliveryAnswer[] {

@@ -4,6 +4,7 @@ import { type KeyboardEvent, useDeferredValue, useId, useState } from "react";
 import { inputClass } from "@/components/Field";
 import { Modal } from "@/components/Modal";
 import { type Choice, choices, moved } from "@/features/palette/model";
+import { useReasonAgainst, useReasonAgainstReading } from "@/services/server";
 import { subscriptionNamesQuery } from "@/services/subscriptions";
 import { topicNamesQuery } from "@/services/topics";
 
@@ -29,9 +30,14 @@ function Search({ onClose }: { readonly onClose: () => void }) {
   const list = useId();
   const navigate = useNavigate();
   const q = useDeferredValue(typed.trim());
-  const topics = useQuery(topicNamesQuery(q, NAMES_COUNT));
+  const unread = useReasonAgainstReading();
+  const unable = useReasonAgainst("manage");
+  const topics = useQuery({ ...topicNamesQuery(q, NAMES_COUNT), enabled: unread === null });
   // Nobody looks for one of them without a part of its name.
-  const subscriptions = useQuery(subscriptionNamesQuery(q, NAMES_COUNT));
+  const subscriptions = useQuery({
+    ...subscriptionNamesQuery(q, NAMES_COUNT),
+    enabled: q !== "" && unable === null,
+  });
   const found = choices(typed, {
     subscriptions: (q && subscriptions.data?.subscriptions.map(({ name }) => name)) || [],
     topics: topics.data?.topics.map(({ name }) => name) ?? [],

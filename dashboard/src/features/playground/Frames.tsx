@@ -1,4 +1,5 @@
 import { ArrowDown, ArrowUp } from "lucide-react";
+import { clock } from "@/components/times";
 import type { Travelled } from "@/features/playground/session";
 
 /** What travels over the connection, the newest first. */
@@ -32,9 +33,7 @@ export function Frames({ frames }: { readonly frames: readonly Travelled[] }) {
                   role="img"
                 />
               )}
-              <span className="shrink-0 text-dim tabular-nums">
-                {new Date(at).toLocaleTimeString()}
-              </span>
+              <span className="shrink-0 text-dim tabular-nums">{clock(at, Date.now())}</span>
               <code className="min-w-0 break-all">{text}</code>
             </li>
           ))}

@@ -6,7 +6,7 @@ import { Button } from "@/components/Button";
 import { Json } from "@/components/json/Json";
 import { Modal } from "@/components/Modal";
 import type { Tone } from "@/components/stateColours";
-import { clock } from "@/features/messages/look";
+import { Clock } from "@/components/Time";
 import type { Item, ItemState, Verb } from "@/features/playground/inbox";
 import type { Session, SessionView } from "@/features/playground/session";
 
@@ -23,6 +23,13 @@ const LOOK: Readonly<Record<ItemState, readonly [Tone, string]>> = {
   nacked: ["warn", "nacked"],
   out: ["info", "in flight"],
   rejected: ["bad", "rejected"],
+};
+const EMPTY: Readonly<Record<SessionView["following"], string>> = {
+  asking: "Subscribing…",
+  none: "Nothing is subscribed to.",
+  on: "Nothing has come yet: publish something.",
+  unasked: "It is subscribed to when there is a connection.",
+  waiting: "It is tried again in a moment.",
 };
 const VERBS: readonly (readonly [Verb, string])[] = [
   ["ack", "Ack"],
@@ -48,9 +55,7 @@ export function InboxList({ session, view }: InboxListProps) {
   if (view.items.length === 0) {
     return (
       <p className="rounded-lg border border-line border-dashed px-4 py-8 text-center text-dim">
-        {view.isSubscribed
-          ? "Nothing has come yet: publish something."
-          : "Nothing is subscribed to."}
+        {EMPTY[view.following]}
       </p>
     );
   }
@@ -139,8 +144,8 @@ function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
         >
           {topic}
         </Link>
-        <span className="whitespace-nowrap text-dim tabular-nums max-sm:hidden">
-          {clock(published_at, new Date())}
+        <span className="text-dim tabular-nums max-sm:hidden">
+          <Clock at={published_at} now={Date.now()} />
         </span>
         {/* Where it is narrow the buttons say it. */}
         <span className={state === "out" ? "max-sm:hidden" : ""}>

@@ -4,6 +4,7 @@ import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field, inputClass } from "@/components/Field";
 import { count } from "@/components/format";
+import type { Publishing } from "@/features/playground/batch";
 import { setDraft } from "@/features/playground/draft";
 import {
   type Drafted,
@@ -11,7 +12,7 @@ import {
   RATE_MAX_PER_S,
   REPEAT_MAX_COUNT,
 } from "@/features/playground/publishing";
-import type { Publishing, Session, SessionView } from "@/features/playground/session";
+import type { Session, SessionView } from "@/features/playground/session";
 import { read, type Terms } from "@/features/playground/terms";
 import { nameProblem } from "@/features/topics/model";
 import { useReasonAgainst } from "@/services/server";
@@ -31,7 +32,7 @@ interface PublishPanelProps {
 export function PublishPanel(props: PublishPanelProps) {
   const { draft, onDraft, onTerms, onTopic, session, terms, topic, view } = props;
   const { perS, total } = read(terms);
-  const unable = useReasonAgainst("publish");
+  const unable = useReasonAgainst("publish", topic);
   const wrong = nameProblem(topic) ?? draftProblem(draft);
   const isOpen = view.machine.state === "open";
   const change = (part: Partial<Drafted>) => {
@@ -195,7 +196,7 @@ function Outcome({
 
 function CreateIt({ topic }: { readonly topic: string }) {
   const create = useCreateTopic();
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", topic);
   // Somebody else may have been faster.
   const isThere =
     create.isSuccess || (create.error && asApiError(create.error).code === "topic_exists");

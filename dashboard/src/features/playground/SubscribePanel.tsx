@@ -4,10 +4,11 @@ import { Field } from "@/components/Field";
 import { count } from "@/components/format";
 import { Segments } from "@/components/Segments";
 import { InboxList } from "@/features/playground/InboxList";
+import { SETTLED_COUNT } from "@/features/playground/inbox";
 import { type PlaygroundLook, startProblem } from "@/features/playground/look";
 import type { Session, SessionView } from "@/features/playground/session";
 import { read, type Terms } from "@/features/playground/terms";
-import { useReasonAgainst } from "@/services/server";
+import { useReasonAgainstSubscribing } from "@/services/server";
 
 interface SubscribePanelProps {
   readonly look: PlaygroundLook;
@@ -32,27 +33,40 @@ export function SubscribePanel(props: SubscribePanelProps) {
         {view.problem && (
           <p className="text-bad">
             {view.problem.message} ({view.problem.code})
+            {view.following === "waiting" && "; it is tried again"}
           </p>
         )}
         {view.note && <p className="text-warn">{view.note}</p>}
-        {view.isSubscribed && (
-          <p className="text-dim text-xs tabular-nums">
-            Subscribed to {view.wanted?.topic}; {count(view.seenCount)} came
-            {view.wanted?.ack === "auto" &&
-              view.shownCount < view.seenCount &&
-              `, ${count(view.shownCount)} shown: it is a sample of what is too fast to read`}
-          </p>
-        )}
+        {view.following === "on" && <Came view={view} />}
       </div>
       <InboxList session={session} view={view} />
     </div>
   );
 }
 
+function Came({
+  view: { leftOut, seenCount, shownCount, wanted },
+}: {
+  readonly view: SessionView;
+}) {
+  const { inFlightCount, isSettledCut } = leftOut;
+  return (
+    <p className="text-dim text-xs tabular-nums">
+      Subscribed to {wanted?.topic}; {count(seenCount)} came
+      {wanted?.ack === "auto" &&
+        shownCount < seenCount &&
+        `, ${count(shownCount)} shown: it is a sample of what is too fast to read`}
+      {isSettledCut &&
+        `; of those that are done with, the newest ${count(SETTLED_COUNT)} are listed`}
+      {inFlightCount > 0 && `; ${count(inFlightCount)} in flight are not listed`}
+    </p>
+  );
+}
+
 function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelProps) {
   const { ackWaitMs, windowCount } = read(terms);
-  const unable = useReasonAgainst("subscribe");
   const pattern = look.pattern || look.topic;
+  const unable = useReasonAgainstSubscribing(pattern, look.name);
   const wrong = startProblem(look.start);
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -117,7 +117,7 @@ export function publishFrame(topic: string, act: Filled, ref: string): string {
   return `{${parts.join(",")}}`;
 }
 
-export interface Batch {
+interface Progress {
   readonly answered: number;
   readonly perS: number;
   readonly sent: number;
@@ -126,7 +126,10 @@ export interface Batch {
 }
 
 /** How many are to be sent now: what is due by the clock, and not more than may wait for its answer. */
-export function dueCount({ answered, perS, sent, startedAt, total }: Batch, now: number): number {
+export function dueCount(
+  { answered, perS, sent, startedAt, total }: Progress,
+  now: number,
+): number {
   const due = Math.min(total, Math.floor(((now - startedAt) / 1_000) * perS) + 1) - sent;
   return Math.max(0, Math.min(due, UNANSWERED_MAX_COUNT - (sent - answered)));
 }

@@ -1,33 +1,26 @@
 // One connection of the playground: what is published and subscribed to over it, and its frames as they travel.
 
 import { startOf } from "@/features/connect/acts";
-import { Inbox, type Item, type Verb } from "@/features/playground/inbox";
+import { Batch, type Problem, type Publishing, QUIET } from "@/features/playground/batch";
 import {
-  type Batch,
-  type Drafted,
-  dueCount,
-  filledIn,
-  filling,
-  publishFrame,
-} from "@/features/playground/publishing";
-import type { ServerFrame } from "@/live/frames";
+  type Effect,
+  type Following,
+  type Happening,
+  NONE,
+  step,
+  type Wanted,
+} from "@/features/playground/following";
+import { Inbox, type Item, type LeftOut, type Verb } from "@/features/playground/inbox";
+import type { Drafted } from "@/features/playground/publishing";
+import type { GapFrame, MessageFrame, ServerFrame, SubscribedFrame } from "@/live/frames";
 import type { Machine } from "@/live/machine";
 import { Painter } from "@/live/painter";
+import { newRef } from "@/live/refs";
 import { Resume } from "@/live/resume";
 import { Ring } from "@/live/ring";
 import { LiveSocket } from "@/live/socket";
 import { Tail, type TailRates } from "@/live/tail";
 import { gapText } from "@/live/tailFeed";
-
-export interface Wanted {
-  readonly ack: "auto" | "explicit";
-  readonly ackWaitMs: number;
-  /** Unacked at once, of a subscription that is not durable. */
-  readonly windowCount: number;
-  readonly start: string;
-  readonly subscription: string;
-  readonly topic: string;
-}
 
 export interface Travelled {
   readonly at: number;
@@ -36,25 +29,11 @@ export interface Travelled {
   readonly text: string;
 }
 
-export interface Problem {
-  readonly code: string;
-  readonly message: string;
-}
-
-export interface Publishing {
-  readonly failedCount: number;
-  readonly last: { readonly seq: number; readonly topic: string } | null;
-  readonly problem: Problem | null;
-  readonly publishedCount: number;
-  readonly topic: string;
-  /** Null when nothing is being sent. */
-  readonly total: number | null;
-}
-
 export interface SessionView {
   readonly frames: readonly Travelled[];
-  readonly isSubscribed: boolean;
+  readonly following: Following["state"];
   readonly items: readonly Item[];
+  readonly leftOut: LeftOut;
   readonly machine: Machine;
   readonly note: string | null;
   readonly problem: Problem | null;
@@ -65,22 +44,12 @@ export interface SessionView {
   readonly wanted: Wanted | null;
 }
 
+type ErrorFrame = Extract<ServerFrame, { type: "error" }>;
+
 const FRAMES_COUNT = 300;
 // Of a frame, in characters.
 const FRAME_CHARS = 2_000;
 const SEND_EVERY_MS = 50;
-const REF_SUBSCRIBE = "subscribe";
-const REF_UNSUBSCRIBE = "unsubscribe";
-const REF_PUBLISH = "publish-";
-
-const QUIET: Publishing = {
-  failedCount: 0,
-  last: null,
-  problem: null,
-  publishedCount: 0,
-  topic: "",
-  total: null,
-};
 
 export class Session {
   readonly #socket: LiveSocket;
@@ -89,13 +58,13 @@ export class Session {
   readonly #frames = new Ring<Travelled>(FRAMES_COUNT);
   readonly #tail = new Tail<never>();
   readonly #listeners = new Set<() => void>();
-  #resume: Resume | null = null;
-  #wanted: Wanted | null = null;
-  #isSubscribed = false;
+  #following = NONE;
+  // Of what is followed, or was last.
+  #resume = new Resume("", "new", false);
+  #again: ReturnType<typeof setTimeout> | null = null;
   #problem: Problem | null = null;
   #note: string | null = null;
-  #publishing = QUIET;
-  #batch: (Batch & { readonly draft: Drafted; readonly topic: string }) | null = null;
+  #batch: Batch | null = null;
   #sender: ReturnType<typeof setInterval> | null = null;
   #number = 0;
   #view: SessionView;
@@ -103,7 +72,7 @@ export class Session {
   constructor() {
     this.#socket = new LiveSocket({
       onFrame: (frame, text) => this.#hear(frame, text),
-      onOpen: () => this.#subscribe(),
+      onOpen: () => this.#happen({ kind: "opened", ref: newRef("subscribe") }),
       onState: ({ state }) => this.#moved(state),
     });
     this.#view = this.#look();
@@ -121,7 +90,6 @@ export class Session {
   }
 
   close(): void {
-    this.stopPublishing();
     this.#socket.stop();
     this.#painter.cancel();
   }
@@ -131,65 +99,91 @@ export class Session {
     this.#inbox.clear();
     this.#tail.clear();
     this.#problem = this.#note = null;
-    this.#wanted = wanted;
     this.#resume = new Resume(wanted.topic, startOf(wanted.start), wanted.ack === "explicit");
     this.#socket.start();
-    this.#subscribe();
+    const isOpen = this.#socket.machine.state === "open";
+    this.#happen({ isOpen, kind: "follow", ref: newRef("subscribe"), to: wanted });
     this.#painter.now();
   }
 
   leave(): void {
-    const { subscription = "", topic = "" } = this.#wanted ?? {};
-    const named = subscription ? { subscription } : {};
-    this.#send(JSON.stringify({ type: "unsubscribe", topic, ...named, ref: REF_UNSUBSCRIBE }));
-    this.#wanted = this.#resume = null;
-    this.#isSubscribed = false;
-    this.#inbox.lost();
+    this.#problem = this.#note = null;
+    this.#happen({ kind: "leave" });
     this.#painter.now();
   }
 
   act(item: Item, verb: Verb): void {
-    if (this.#socket.machine.state === "open") this.#send(this.#inbox.act(item, verb));
+    const asked = this.#inbox.act(item, verb);
+    if (asked && !this.#send(asked.text)) {
+      this.#inbox.refused(asked.ref, "it could not be sent", true);
+    }
     this.#painter.now();
   }
 
   publish(topic: string, draft: Drafted, total: number, perS: number): void {
-    if (this.#batch) return;
-    const startedAt = performance.now();
-    this.#batch = { answered: 0, draft, perS, sent: 0, startedAt, topic, total };
-    this.#publishing = { ...QUIET, topic, total };
-    this.#sender = setInterval(() => this.#sendDue(), SEND_EVERY_MS);
+    if (this.#batch?.isSending) return;
+    this.#batch = new Batch({ draft, perS, startedAt: performance.now(), topic, total });
+    this.#sender ??= setInterval(() => this.#sendDue(), SEND_EVERY_MS);
     this.#sendDue();
     this.#painter.now();
   }
 
   /** What was sent is published; the rest is not sent. */
-  stopPublishing(problem: Problem | null = null): void {
-    if (this.#sender !== null) clearInterval(this.#sender);
-    this.#sender = this.#batch = null;
-    const before = this.#publishing;
-    this.#publishing = { ...before, problem: problem ?? before.problem, total: null };
+  stopPublishing(): void {
+    this.#batch?.stop();
     this.#painter.soon();
   }
 
   #sendDue(): void {
     const batch = this.#batch;
-    if (!batch) return;
-    const count = dueCount(batch, performance.now());
-    for (let at = 0; at < count; at += 1) {
-      const seq = batch.sent + at + 1;
-      const act = filledIn(batch.draft, filling(seq));
-      if (!this.#send(publishFrame(batch.topic, act, `${REF_PUBLISH}${seq}`))) {
-        this.stopPublishing({ code: "not_connected", message: "the connection is not open" });
-        return;
-      }
+    if (!batch?.isSending) {
+      if (this.#sender !== null) clearInterval(this.#sender);
+      this.#sender = null;
+      return;
     }
-    this.#batch = { ...batch, sent: batch.sent + count };
+    for (let left = batch.dueCount(performance.now()); left > 0 && batch.isSending; left -= 1) {
+      const ref = newRef("publish");
+      if (this.#send(batch.next(ref))) batch.sent(ref);
+      else batch.stop({ code: "not_connected", message: "it could not be sent" });
+    }
   }
 
-  #subscribe(): void {
-    const { wanted } = { wanted: this.#wanted };
-    if (!wanted || !this.#resume || this.#socket.machine.state !== "open") return;
+  #happen(happening: Happening): void {
+    const [next, effects] = step(this.#following, happening);
+    if (next !== this.#following && this.#again !== null) clearTimeout(this.#again);
+    this.#following = next;
+    for (const effect of effects) this.#do(effect);
+    this.#painter.soon();
+  }
+
+  #do(effect: Effect): void {
+    switch (effect.do) {
+      case "ask":
+        this.#ask(effect);
+        return;
+      case "begun":
+        this.#begun(effect.frame);
+        return;
+      case "gone":
+        this.#inbox.gone(effect.reason);
+        return;
+      case "leave":
+        this.#unsubscribe(effect.wanted);
+        return;
+      case "take":
+        this.#take(effect.frame, effect.wanted.ack === "auto");
+        return;
+      case "tell":
+        this.#problem = effect.problem;
+        return;
+      case "wait": {
+        const due = () => this.#happen({ kind: "due", ref: newRef("subscribe") });
+        this.#again = setTimeout(due, effect.ms);
+      }
+    }
+  }
+
+  #ask({ ref, wanted }: Extract<Effect, { do: "ask" }>): void {
     const { ack, ackWaitMs, subscription, topic, windowCount } = wanted;
     const settings = subscription
       ? { subscription, prefetch: windowCount }
@@ -197,8 +191,17 @@ export class Session {
     // What was deleted meanwhile stays deleted.
     const create = this.#resume.wasSubscribed ? { create: false } : {};
     const start = this.#resume.start();
-    const frame = { type: "subscribe", topic, ...settings, start, ack, ...create };
-    this.#send(JSON.stringify({ ...frame, ref: REF_SUBSCRIBE }));
+    const frame = { type: "subscribe", topic, ...settings, start, ack, ...create, ref };
+    if (!this.#send(JSON.stringify(frame))) this.#happen({ kind: "unsent" });
+  }
+
+  #unsubscribe({ subscription, topic }: Wanted): void {
+    const named = subscription ? { subscription } : {};
+    const frame = { type: "unsubscribe", topic, ...named, ref: newRef("unsubscribe") };
+    if (this.#send(JSON.stringify(frame))) return;
+    // Too much waits to be sent. With the connection it ends as well.
+    this.#socket.stop();
+    this.#socket.start();
   }
 
   #send(text: string): boolean {
@@ -219,16 +222,9 @@ export class Session {
   }
 
   #moved(state: Machine["state"]): void {
-    if (state !== "open" && this.#isSubscribed) {
-      this.#isSubscribed = false;
-      this.#inbox.lost();
-    }
     if (state !== "open") {
-      const lost = {
-        code: "connection_lost",
-        message: "whether the last ones are stored is not known",
-      };
-      if (this.#batch) this.stopPublishing(lost);
+      this.#batch?.lost();
+      this.#happen({ kind: "lost" });
     }
     this.#painter.soon();
   }
@@ -236,72 +232,48 @@ export class Session {
   #hear(frame: ServerFrame, text: string): void {
     this.#log(text, false);
     switch (frame.type) {
-      case "message": {
-        const isAuto = this.#wanted?.ack === "auto";
-        this.#resume?.delivered(frame);
-        // What has to be acked is shown in any case: the window bounds it.
-        if (this.#tail.admits(performance.now()) || !isAuto) this.#inbox.add(frame, isAuto);
-        return;
-      }
-      case "subscribed":
-        this.#resume?.subscribed(frame);
-        this.#isSubscribed = this.#wanted !== null;
-        this.#problem = null;
-        this.#found(frame.topic);
-        if (frame.paused) this.#note = "It is paused: nothing comes until it is resumed";
-        return;
-      case "unsubscribed":
-        if (frame.ref !== REF_UNSUBSCRIBE) this.#ended("the subscription was deleted");
-        return;
       case "acked": {
         const settled = this.#inbox.done(frame.ref ?? "");
-        if (settled) this.#resume?.settled(settled.topic, settled.seq);
+        if (settled) this.#resume.settled(settled);
         return;
       }
       case "published":
-        this.#answered({ last: frame });
-        return;
-      case "gap":
-        this.#note = gapText(frame.topic, frame.from_seq, frame.to_seq, frame.reason);
+        this.#batch?.published(frame.ref ?? "", frame);
         return;
       case "error":
         this.#refused(frame);
+        break;
     }
+    this.#happen({ frame, kind: "heard" });
   }
 
-  /** Subscribing to a topic has made it: that it is missing is not so any more. */
-  #found(topic: string): void {
-    const { problem, topic: missing } = this.#publishing;
-    if (problem?.code === "topic_not_found" && missing === topic) this.#publishing = QUIET;
+  #take(frame: GapFrame | MessageFrame, isAuto: boolean): void {
+    if (frame.type === "gap") {
+      this.#note = gapText(frame.topic, frame.from_seq, frame.to_seq, frame.reason);
+      return;
+    }
+    this.#resume.delivered(frame);
+    // What has to be acked is shown in any case: the window bounds it.
+    if (this.#tail.admits(performance.now()) || !isAuto) this.#inbox.add(frame, isAuto);
   }
 
-  #refused({ code, message, ref = "" }: Extract<ServerFrame, { type: "error" }>): void {
-    if (this.#inbox.refused(ref, `${message} (${code})`)) return;
-    if (ref.startsWith(REF_PUBLISH)) this.#answered({ problem: { code, message } });
-    else if (ref === REF_SUBSCRIBE) this.#ended(message, code);
-    else if (ref !== REF_UNSUBSCRIBE) this.#problem = { code, message };
+  #begun(frame: SubscribedFrame): void {
+    this.#resume.subscribed(frame);
+    this.#problem = null;
+    if (frame.paused) this.#note = "It is paused: nothing comes until it is resumed";
+    // Subscribing to a topic has made it: that it is missing is not so any more.
+    const { problem, topic } = this.#batch?.view ?? QUIET;
+    if (problem?.code === "topic_not_found" && topic === frame.topic) this.#batch = null;
   }
 
-  #ended(message: string, code = "subscription_ended"): void {
-    this.#wanted = this.#resume = null;
-    this.#isSubscribed = false;
-    this.#problem = { code, message };
-  }
-
-  #answered({ last, problem }: { last?: Publishing["last"]; problem?: Problem }): void {
-    const before = this.#publishing;
-    this.#publishing = {
-      ...before,
-      failedCount: before.failedCount + (problem ? 1 : 0),
-      last: last ?? before.last,
-      problem: problem ?? before.problem,
-      publishedCount: before.publishedCount + (problem ? 0 : 1),
-    };
-    const batch = this.#batch;
-    if (!batch) return;
-    this.#batch = { ...batch, answered: batch.answered + 1 };
-    // What the server refuses once it refuses again.
-    if (problem || batch.answered + 1 >= batch.total) this.stopPublishing();
+  /** Subscribing is answered elsewhere, and why one could not unsubscribe is nobody's matter. */
+  #refused({ code, message, ref, retry_after_ms }: ErrorFrame): void {
+    if (ref === undefined) {
+      this.#problem = { code, message };
+      return;
+    }
+    this.#batch?.refused(ref, { code, message });
+    this.#inbox.refused(ref, `${message} (${code})`, retry_after_ms !== undefined);
   }
 
   #publish(): void {
@@ -312,16 +284,17 @@ export class Session {
   #look(): SessionView {
     return {
       frames: this.#frames.newest(),
-      isSubscribed: this.#isSubscribed,
+      following: this.#following.state,
       items: this.#inbox.newest(),
+      leftOut: this.#inbox.leftOut,
       machine: this.#socket.machine,
       note: this.#note,
       problem: this.#problem,
-      publishing: this.#publishing,
+      publishing: this.#batch?.view ?? QUIET,
       rates: this.#tail.rates(performance.now()),
       seenCount: this.#tail.seenCount,
       shownCount: this.#tail.shownCount,
-      wanted: this.#wanted,
+      wanted: this.#following.state === "none" ? null : this.#following.wanted,
     };
   }
 }

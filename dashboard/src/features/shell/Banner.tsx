@@ -1,10 +1,11 @@
+import { clock } from "@/components/times";
 import { useConnection } from "@/live/connection";
 
 /** Said above every page while the server is not reached: what is shown is old then. */
 export function Banner() {
   const { answeredAt, reason, state } = useConnection();
   const isLost = state === "lost";
-  const since = answeredAt === null ? null : new Date(answeredAt).toLocaleTimeString();
+  const since = answeredAt === null ? null : clock(answeredAt, Date.now());
   return (
     <div aria-live="polite">
       {isLost && (

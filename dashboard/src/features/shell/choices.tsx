@@ -3,7 +3,8 @@ import { useMatches, useNavigate } from "@tanstack/react-router";
 import { useCaller } from "@/api/caller";
 import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
 import { PACES, setPace, usePace } from "@/live/pace";
-import { reasonAgainst, tenantsQuery, whoamiQuery } from "@/services/server";
+import { reasonAgainst } from "@/services/rights";
+import { tenantsQuery, whoamiQuery } from "@/services/server";
 
 const LOOK = "min-h-8 max-w-44 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
 const THEME_LABELS: Readonly<Record<Theme, string>> = {

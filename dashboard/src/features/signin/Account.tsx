@@ -4,11 +4,12 @@ import { LogOut, UserRound } from "lucide-react";
 import { useState } from "react";
 import type { WhoAmI } from "@/api/schema";
 import { Button } from "@/components/Button";
-import { exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
+import { exactly } from "@/components/times";
 import { grantText, nameOf } from "@/features/signin/model";
-import { asksNobody, whoamiQuery } from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { whoamiQuery } from "@/services/server";
 import { useSignOut } from "@/services/session";
 
 /** Who has signed in, and as what; nothing where nobody is asked, or nobody has said it. */

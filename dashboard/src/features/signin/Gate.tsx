@@ -4,11 +4,12 @@ import { type ReactNode, useEffect } from "react";
 import { asApiError } from "@/api/errors";
 import type { WhoAmI } from "@/api/schema";
 import { Loading } from "@/components/states";
-import { useNow } from "@/components/useNow";
+import { useServerNow } from "@/components/useNow";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
-import { asksNobody, whoamiQuery } from "@/services/server";
+import { asksNobody } from "@/services/rights";
+import { whoamiQuery } from "@/services/server";
 
 /** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
  * if it was somebody's: so it is as it was when he comes back. */
@@ -45,7 +46,7 @@ function Card() {
 }
 
 function Over({ who }: { readonly who: WhoAmI }) {
-  const now = useNow();
+  const now = useServerNow();
   const isNew = asksNobody(who);
   return (
     <Dialog.Root open>

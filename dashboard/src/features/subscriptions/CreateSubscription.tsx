@@ -12,6 +12,8 @@ import {
   startOf,
 } from "@/features/subscriptions/model";
 import { StartFields } from "@/features/subscriptions/StartFields";
+import { serverNow } from "@/live/serverClock";
+import { useReasonAgainst } from "@/services/server";
 import { type Start, useCreateSubscription } from "@/services/subscriptions";
 
 interface CreateSubscriptionProps {
@@ -41,9 +43,10 @@ function Form({ onClose }: CreateSubscriptionProps) {
   const [tried, setTried] = useState(false);
   const navigate = useNavigate();
   const create = useCreateSubscription();
-  const start = startOf(kind, typed);
+  const start = startOf(kind, typed, serverNow());
   const problem = typeof start === "object" && "problem" in start ? start.problem : null;
-  const problems = { name: nameProblem(name), topic: patternProblem(topic) };
+  const unable = useReasonAgainst("manage", topic);
+  const problems = { name: nameProblem(name), topic: patternProblem(topic) ?? unable };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);

@@ -4,9 +4,10 @@ import { type FormEvent, useState } from "react";
 import type { Moved, SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count, exactly } from "@/components/format";
+import { count } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
+import { Clock } from "@/components/Time";
 import {
   AGAIN_TYPED_COUNT,
   meaning,
@@ -15,6 +16,7 @@ import {
   startOf,
 } from "@/features/subscriptions/model";
 import { StartFields } from "@/features/subscriptions/StartFields";
+import { serverNow } from "@/live/serverClock";
 import { type Start, seekPlanQuery, useSeek } from "@/services/subscriptions";
 
 interface SeekProps {
@@ -27,7 +29,7 @@ export function Seek({ onClose, subscription }: SeekProps) {
   const [kind, setKind] = useState<StartKind>("earliest");
   const [typed, setTyped] = useState("");
   const [start, setStart] = useState<Start | null>(null);
-  const asked = startOf(kind, typed);
+  const asked = startOf(kind, typed, serverNow());
   const problem = typeof asked === "object" && "problem" in asked ? asked.problem : null;
   const look = (event: FormEvent) => {
     event.preventDefault();
@@ -35,10 +37,10 @@ export function Seek({ onClose, subscription }: SeekProps) {
   };
   return (
     <Modal
-      about="It goes on from there in every topic, and forgets what is unsettled. Nothing moves before you have seen what that means."
+      about="Moves the place from which it goes on: back, to get messages again, or forward, to skip some. It forgets what is unsettled. Nothing is done before you have seen what it means."
       onClose={onClose}
       open
-      title={`Move ${subscription.name}`}
+      title={`Seek ${subscription.name}`}
     >
       <form className="space-y-4" noValidate onSubmit={look}>
         <StartFields
@@ -90,8 +92,8 @@ function Preview({ name, onClose, onDone, start }: PreviewProps) {
         {meaning(plan.data)}
       </p>
       <p className="text-dim">
-        It would have {count(plan.data.lag)} messages before it. What its subscribers have now comes
-        once more if it lies behind the new place.
+        Its lag would be {count(plan.data.lag)}. What its subscribers have now comes once more if it
+        lies behind the new place.
       </p>
       <Gaps plan={plan.data} />
       <Moves plan={plan.data} />
@@ -130,8 +132,8 @@ function Moves({ plan }: { readonly plan: Moved }) {
             <Place at={move.next_at} seq={move.floor + 1} />
           </p>
           <p className="text-dim text-xs">
-            {count(move.again_count ?? 0)} again, {count(move.skipped_count ?? 0)} skipped,{" "}
-            {count(move.lag)} before it
+            {count(move.again_count ?? 0)} again, {count(move.skipped_count ?? 0)} skipped, lag{" "}
+            {count(move.lag)}
           </p>
         </li>
       ))}
@@ -146,14 +148,13 @@ interface PlaceProps {
 
 function Place({ at, seq }: PlaceProps) {
   return (
-    <span title={at ? exactly(at) : undefined}>
-      #{count(seq)} <span className="text-dim text-xs">{at ? local(at) : "not published yet"}</span>
+    <span>
+      #{count(seq)}{" "}
+      <span className="text-dim text-xs">
+        {at ? <Clock at={at} now={Date.now()} /> : "not published yet"}
+      </span>
     </span>
   );
-}
-
-function local(at: string): string {
-  return new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 }
 
 interface ConfirmProps extends PreviewProps {
@@ -174,13 +175,13 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
       {wantsName && (
         <Field
           autoComplete="off"
-          label={`Type ${name} to move it`}
+          label={`Type ${name} to seek`}
           onChange={(event) => setTyped(event.target.value)}
           spellCheck={false}
           value={typed}
         />
       )}
-      {seek.error && <Failure error={seek.error} what="It may not have moved" />}
+      {seek.error && <Failure error={seek.error} what="The seek may not be done" />}
       <div className="flex flex-wrap justify-end gap-2">
         <Button onClick={onClose}>Leave it</Button>
         <Button
@@ -188,7 +189,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
           type="submit"
           unable={isReady ? null : "Type the name of the subscription first"}
         >
-          {seek.isPending ? "Moving…" : seekVerb(plan)}
+          {seek.isPending ? "Seeking…" : seekVerb(plan)}
         </Button>
       </div>
     </form>

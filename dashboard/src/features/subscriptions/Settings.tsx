@@ -20,7 +20,7 @@ export function Settings({ subscription }: { readonly subscription: Subscription
   const there = current(subscription);
   const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeSubscription(subscription.name);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", subscription.topic);
   const wanted = changes(shown, subscription);
   const nothing = wanted !== null && Object.keys(wanted).length === 0;
   const submit = (event: FormEvent) => {

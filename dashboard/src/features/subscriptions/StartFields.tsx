@@ -9,13 +9,15 @@ interface StartFieldsProps {
 }
 
 const LABELS: Readonly<Record<StartKind, string>> = {
+  day: "A day ago",
   earliest: "The oldest message that is stored",
+  hour: "An hour ago",
   new: "Only what is published from now on",
   seq: "A number",
   time: "A time",
 };
 
-const ORDER: readonly StartKind[] = ["earliest", "seq", "time", "new"];
+const ORDER: readonly StartKind[] = ["earliest", "day", "hour", "time", "seq", "new"];
 
 /** Where a subscription begins, or goes on. */
 export function StartFields({ kind, onChange, problem, typed }: StartFieldsProps) {

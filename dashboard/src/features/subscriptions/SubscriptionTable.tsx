@@ -14,11 +14,11 @@ interface SubscriptionTableProps {
 
 const GRID =
   "grid h-full grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_9.5rem_5rem_4rem] xl:grid-cols-[minmax(0,2fr)_minmax(0,1fr)_9.5rem_6rem_6rem_6rem_6rem_6rem]";
-const COLUMNS: readonly (readonly [label: string, look: string])[] = [
+const COLUMNS: readonly (readonly [label: string, look: string, about?: string])[] = [
   ["Name", ""],
   ["Topics", "max-xl:hidden"],
   ["State", "max-sm:hidden"],
-  ["Behind", "text-right"],
+  ["Lag", "text-right", "Messages that it has not settled"],
   ["In flight", "text-right max-xl:hidden"],
   ["Retries", "text-right max-xl:hidden"],
   ["Dead", "text-right max-sm:hidden"],
@@ -29,8 +29,8 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
   const { hasMore, isLoadingMore, onMore, subscriptions } = props;
   const head = (
     <div className={`${GRID} !h-9 font-medium text-dim text-xs`} role="row">
-      {COLUMNS.map(([label, look]) => (
-        <div className={look} key={label} role="columnheader">
+      {COLUMNS.map(([label, look, about]) => (
+        <div className={look} key={label} role="columnheader" title={about}>
           {label}
         </div>
       ))}

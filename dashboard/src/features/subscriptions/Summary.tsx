@@ -40,7 +40,7 @@ function facts(subscription: SubscriptionAnswer): [string, React.ReactNode][] {
   const retries = `${count(subscription.pending_retry_count)}${full ? ": as many as may, so nothing new comes" : ""}`;
   return [
     ["Topics", <code key="topics">{subscription.topic}</code>],
-    ["Behind", `${counted(lag, "message is", "messages are")} not settled`],
+    ["Lag", `${counted(lag, "message is", "messages are")} not settled`],
     ["In flight", count(in_flight_count)],
     ["Waiting for a retry", retries],
     [
@@ -70,9 +70,9 @@ function Places({ places }: PlacesProps) {
   if (places.length === 0) return <p className="text-dim">No topic matches it yet.</p>;
   return (
     <Table
-      caption="Everything up to the cursor is settled"
-      columns={["Topic", "Cursor", "Last message", "Behind"]}
-      numbers={["Cursor", "Last message", "Behind"]}
+      caption="Everything up to the cursor is settled; the lag is how many messages are not"
+      columns={["Topic", "Cursor", "Last message", "Lag"]}
+      numbers={["Cursor", "Last message", "Lag"]}
       rows={places.map(({ floor, lag, last_seq, topic }) => [
         topic,
         <Link

@@ -83,11 +83,20 @@ describe("what may be typed", () => {
   });
 });
 
+const NOW = Date.parse("2026-11-30T10:00:00Z");
+
 describe("a start", () => {
   it("is what the API takes", () => {
-    expect(startOf("new", "")).toBe("new");
-    expect(startOf("seq", " 12 ")).toEqual({ seq: 12 });
-    expect(startOf("time", "2026-11-30T10:00:00Z")).toEqual({ time: "2026-11-30T10:00:00.000Z" });
+    expect(startOf("new", "", NOW)).toBe("new");
+    expect(startOf("seq", " 12 ", NOW)).toEqual({ seq: 12 });
+    expect(startOf("time", "2026-11-30T10:00:00Z", NOW)).toEqual({
+      time: "2026-11-30T10:00:00.000Z",
+    });
+  });
+
+  it("of so long ago is by the clock of the server", () => {
+    expect(startOf("hour", "", NOW)).toEqual({ time: "2026-11-30T09:00:00.000Z" });
+    expect(startOf("day", "", NOW)).toEqual({ time: "2026-11-29T10:00:00.000Z" });
   });
 
   it.each([
@@ -97,7 +106,7 @@ describe("a start", () => {
     ["time", ""],
     ["time", "yesterday"],
   ] as const)("%s is none as %s", (kind, typed) => {
-    expect(startOf(kind, typed)).toHaveProperty("problem");
+    expect(startOf(kind, typed, NOW)).toHaveProperty("problem");
   });
 });
 
@@ -108,9 +117,9 @@ describe("what a seek means", () => {
     expect(meaning(plan(1, 1))).toBe(
       "1 message that is settled comes again, and 1 message that is not settled will never be delivered.",
     );
-    expect(seekVerb(plan(12_400, 3))).toBe("Move, and deliver 12,400 again");
-    expect(seekVerb(plan(0, 3))).toBe("Move, and skip 3");
-    expect(seekVerb(plan(0, 0))).toBe("Move it");
+    expect(seekVerb(plan(12_400, 3))).toBe("Seek, and deliver 12,400 again");
+    expect(seekVerb(plan(0, 3))).toBe("Seek, and skip 3");
+    expect(seekVerb(plan(0, 0))).toBe("Seek");
   });
 });
 

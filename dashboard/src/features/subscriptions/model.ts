@@ -125,11 +125,19 @@ export function changes(texts: Texts, now: SubscriptionAnswer): Partial<Subscrip
   return found as Partial<SubscriptionChange>;
 }
 
-export type StartKind = "new" | "earliest" | "seq" | "time";
+export type StartKind = "new" | "earliest" | "hour" | "day" | "seq" | "time";
+const AGO_MS: Readonly<Partial<Record<StartKind, number>>> = { day: 86_400_000, hour: 3_600_000 };
 
-/** A start as it was typed. `time` is of this machine's clock, as a field for times has it. */
-export function startOf(kind: StartKind, typed: string): Start | { readonly problem: string } {
+/** A start as it was chosen or typed. `now`: by the server's clock, in milliseconds; a time that is typed is of this
+ * machine's clock, as a field for times has it. */
+export function startOf(
+  kind: StartKind,
+  typed: string,
+  now: number,
+): Start | { readonly problem: string } {
   if (kind === "new" || kind === "earliest") return kind;
+  const agoMs = AGO_MS[kind];
+  if (agoMs !== undefined) return { time: new Date(now - agoMs).toISOString() };
   if (kind === "seq") {
     const seq = Number(typed.trim());
     if (/^\d+$/.test(typed.trim()) && seq >= 1 && Number.isSafeInteger(seq)) return { seq };
@@ -162,8 +170,8 @@ export function meaning(plan: Moved): string {
 export function seekVerb(plan: Moved): string {
   const again = plan.again_count ?? 0;
   const skipped = plan.skipped_count ?? 0;
-  if (again) return `Move, and deliver ${count(again)} again`;
-  return skipped ? `Move, and skip ${count(skipped)}` : "Move it";
+  if (again) return `Seek, and deliver ${count(again)} again`;
+  return skipped ? `Seek, and skip ${count(skipped)}` : "Seek";
 }
 
 const comes = (amount: number) => (amount === 1 ? "comes" : "come");

@@ -9,6 +9,7 @@ import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
 import { kept, nameProblem, textsOf } from "@/features/topics/model";
 import { changedBounds, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
+import { useReasonAgainst } from "@/services/server";
 import { retentionDefaultsQuery, useCreateTopic } from "@/services/topics";
 
 interface CreateTopicProps {
@@ -41,7 +42,8 @@ function Form({ onDone }: { readonly onDone: () => void }) {
   const [tried, setTried] = useState(false);
   const navigate = useNavigate();
   const create = useCreateTopic();
-  const problem = nameProblem(name);
+  const unable = useReasonAgainst("manage", name);
+  const problem = nameProblem(name) ?? unable;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);

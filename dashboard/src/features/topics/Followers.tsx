@@ -6,11 +6,21 @@ import { Badge } from "@/components/Badge";
 import { count } from "@/components/format";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
-import { covers } from "@/features/topics/covers";
+import { Allowed } from "@/features/signin/Allowed";
+import { covers } from "@/services/covers";
+import { useReasonAgainst } from "@/services/server";
 import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
 
-/** The durable subscriptions that follow a topic, and how far behind each is in it. */
+/** The durable subscriptions that follow a topic, and the lag of each in it. */
 export function Followers({ topic }: { readonly topic: string }) {
+  return (
+    <Allowed reason={useReasonAgainst("manage")}>
+      <List topic={topic} />
+    </Allowed>
+  );
+}
+
+function List({ topic }: { readonly topic: string }) {
   const all = useQuery(subscriptionsQuery());
   if (all.isPending) return <Loading what="subscriptions" />;
   if (all.isError && !all.data) {
@@ -33,9 +43,9 @@ export function Followers({ topic }: { readonly topic: string }) {
         </Empty>
       ) : (
         <Table
-          caption="Those that follow it, with what is behind in this topic"
-          columns={["Name", "State", "Behind", "In flight", "Retries", "Dead", "Attached"]}
-          numbers={["Behind", "In flight", "Retries", "Dead", "Attached"]}
+          caption="Those that follow it. The lag is how many messages of this topic each has not settled"
+          columns={["Name", "State", "Lag", "In flight", "Retries", "Dead", "Attached"]}
+          numbers={["Lag", "In flight", "Retries", "Dead", "Attached"]}
           rows={found.map((each) => [
             each.name,
             <div key="name">

@@ -16,7 +16,7 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const there = textsOf(topic.retention);
   const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeTopic(topic.name);
-  const unable = useReasonAgainst("manage");
+  const unable = useReasonAgainst("manage", topic.name);
   const [asked, setAsked] = useState<Loss | null>(null);
   const client = useQueryClient();
   const wanted = changedBounds(shown, there);

@@ -32,6 +32,8 @@ STEP_MAX_BYTES = 1 << 20
 PART_MAX_BYTES = 256 << 10
 # Subscriptions that are told of a message, if nothing else is said.
 DELIVERIES_COUNT = 500
+# What may have died before.
+_BEGUN = frozenset({"acked", "in_flight", "retrying"})
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,14 +178,15 @@ class Browser:
         self, topic: Topic, seq: int, limit: int, after: str | None
     ) -> list[DeliveryState]:
         states = await self._subscriptions.delivery_states(topic, seq, limit=limit, after=after)
-        settled = [state.subscription for state in states if state.state == "acked"]
-        if not settled:
+        begun = [state.subscription for state in states if state.state in _BEGUN]
+        if not begun:
             return states
-        # One may be settled by its death, which only the dead letters know; also by those that are gone.
-        fates = await self._store.dead_fates(topic.topic_id, seq, settled)
+        # One may be settled by its death, which only the dead letters know, also by those that are gone; or
+        # it was redriven, and is under way once more.
+        fates = await self._store.dead_fates(topic.topic_id, seq, begun)
         return [
-            state_after(state.subscription, fates[state.subscription])
-            if state.state == "acked" and state.subscription in fates
+            state_after(state, fates[state.subscription])
+            if state.state in _BEGUN and state.subscription in fates
             else state
             for state in states
         ]

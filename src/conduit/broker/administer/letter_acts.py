@@ -15,6 +15,7 @@ from conduit.broker.waiting import Deadline
 from conduit.core.message import DeadPlace
 from conduit.errors import LimitReached, Unavailable
 from conduit.storage.base import Store
+from conduit.storage.dead_letters import DeadFilter
 
 # A job tries letters again after this while their subscription is full, or the node that is to run it cannot
 # be reached, or has not got it yet. Nothing is wrong with these.
@@ -27,6 +28,9 @@ WAIT_MAX_S = 600.0
 
 # A job that is cancelled waits so long for what it is deleting then.
 CANCEL_WAIT_MAX_S = 5.0
+
+# Of a job that a node of another version has not said it of.
+ALL_LETTERS = DeadFilter()
 
 Action = Literal["redrive", "discard"]
 
@@ -55,6 +59,10 @@ class LetterJob(msgspec.Struct):
     """Why the last one failed or waits, or what stopped the job, or that there was nothing to do."""
     action: Action = "redrive"
     discarded_count: int = 0
+    which: DeadFilter = ALL_LETTERS
+    """Those that it is for …"""
+    ids_count: int | None = None
+    """… or how many were named one by one; then only the topic restricts."""
 
     @property
     def done_count(self) -> int:

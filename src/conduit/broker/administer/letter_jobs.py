@@ -85,6 +85,7 @@ class LetterJobs:
             raise LimitReached(f"as many jobs are running as may: {JOBS_RUNNING_MAX}")
         if len(jobs) >= JOBS_COUNT_MAX:
             del jobs[next(job_id for job_id, job in jobs.items() if job.state != "running")]
+        kept_which, ids_count = kept(which)
         job = LetterJob(
             str(uuid_utils.uuid7()),
             rate_per_s,
@@ -92,6 +93,8 @@ class LetterJobs:
             self._parts.clock.wall_ms(),
             which.topic,
             action=action,
+            which=kept_which,
+            ids_count=ids_count,
         )
         jobs[job.job_id] = job
         logger.info(
@@ -109,6 +112,10 @@ class LetterJobs:
         task.add_done_callback(lambda _: self._tasks.pop(job.job_id))
         return job
 
+    def all(self, tenant: str) -> list[LetterJob]:
+        """Those that run or ended lately, JOBS_COUNT_MAX at most, oldest first."""
+        return [*self._jobs.get(tenant, {}).values()]
+
     def get(self, tenant: str, job_id: str) -> LetterJob:
         """A job that runs or ended lately. Raises NotFound `job_not_found`."""
         job = self._jobs.get(tenant, {}).get(job_id)
@@ -124,6 +131,13 @@ class LetterJobs:
         self._end(job, "cancelled")
         self._tasks[job_id].cancel()
         return job
+
+    def forget(self, tenant: str) -> None:
+        """The tenant is gone: stop its jobs, and know none of it any more."""
+        for job in self._jobs.pop(tenant, {}).values():
+            if job.state == "running":
+                self._end(job, "cancelled")
+                self._tasks[job.job_id].cancel()
 
     async def _run(self, tenant: str, which: DeadFilter | Chosen, job: LetterJob) -> None:
         """The root of a job's task."""
@@ -218,6 +232,13 @@ class LetterJobs:
                 job.failed_count,
                 "" if job.error is None else f"; {job.error}",
             )
+
+
+def kept(which: DeadFilter | Chosen) -> tuple[DeadFilter, int | None]:
+    """What a job keeps of it, to be shown: the filter, or with how many ids it was, which may be many."""
+    if isinstance(which, Chosen):
+        return DeadFilter(topic=which.topic), len(which.ids)
+    return which, None
 
 
 def no_job() -> NotFound:

@@ -252,7 +252,8 @@ class Subscriptions:
         death = None if cursor is None else self._engine.progress.death_of(cursor, seq)
         if death is None:
             return None
-        return DeliveryState(record.name, "dead", death.attempts, death.reason)
+        at_ms = death.died_at_ms
+        return DeliveryState(record.name, "dead", death.attempts, death.reason, None, at_ms)
 
     async def topics(
         self, tenant: str, name: str, *, limit: int, after: str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
 from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
@@ -67,6 +68,9 @@ class DeliveryState(msgspec.Struct):
     attempts: int = 0
     last_reason: str | None = None
     next_attempt_at_ms: int | None = None
+    died_at_ms: int | None = None
+    """When it became a dead letter last, and when that was redriven, as long as the letter is there."""
+    redriven_at_ms: int | None = None
 
 
 def missing(beginning: Beginning) -> tuple[list[GapAnswer], bool]:
@@ -111,11 +115,14 @@ def state_of(name: str, delivery: Delivery, seq: int, clock: Clock) -> DeliveryS
     return DeliveryState(name, state, retry.attempt, retry.reason or None, next_at_ms)
 
 
-def state_after(name: str, fate: Fate) -> DeliveryState:
-    """What a settled delivery has come to that died."""
+def state_after(state: DeliveryState, fate: Fate) -> DeliveryState:
+    """What a delivery that died has come to: one that is settled by that, or one that was redriven since."""
+    times = (fate.died_at_ms, fate.redriven_at_ms)
+    if state.state != "acked":
+        return replace(state, died_at_ms=times[0], redriven_at_ms=times[1])
     if fate.name == DEAD:
-        return DeliveryState(name, "dead", fate.attempts, fate.reason)
-    return DeliveryState(name, _FATES[fate.name])
+        return DeliveryState(state.subscription, "dead", fate.attempts, fate.reason, None, *times)
+    return DeliveryState(state.subscription, _FATES[fate.name], 0, None, None, *times)
 
 
 # One that was redriven is settled since. Where more letters are gone than are remembered, nobody knows any

@@ -146,7 +146,7 @@ def hidden(caller: Principal, scopes: tuple[Scope, ...], topic: str, error: NotF
 
 
 def check_filter(caller: Principal, topic: str | None) -> None:
-    """Many things are asked for, of this topic or of all: raise Forbidden if some are not the caller's."""
+    """Many things are to change, of this topic or of all: raise Forbidden if some are not the caller's."""
     if topic is None:
         if not caller.is_whole("manage"):
             raise Forbidden(
@@ -155,6 +155,17 @@ def check_filter(caller: Principal, topic: str | None) -> None:
             )
     else:
         caller.check(("manage",), topic)
+
+
+def seen_patterns(caller: Principal, topic: str | None) -> tuple[str, ...] | None:
+    """Many things are looked at, of this topic or of all: the patterns of the topics whose things the caller
+    may see. None: of all that is asked for. Raises Forbidden if it is asked for a topic that is not the
+    caller's."""
+    if topic is not None:
+        caller.check(("manage",), topic)
+        return None
+    patterns = caller.patterns(("manage",))
+    return None if patterns is None else tuple(patterns)
 
 
 async def _origin(request: Request) -> Origin:

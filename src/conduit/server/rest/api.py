@@ -12,13 +12,13 @@ from fastapi.openapi.utils import get_openapi
 from conduit import __version__
 from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
+from conduit.protocol.job_records import JobAnswer, JobList
 from conduit.protocol.node_records import NodeAnswer, NodeList, RingAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
     AuditList,
     BatchAnswer,
     DeadLetterGroups,
-    JobAnswer,
     KeyAnswer,
     KeyCreated,
     KeyList,
@@ -117,6 +117,7 @@ _SHAPES = (
     dead_letters.DeadLetterList,
     DeadLetterGroups,
     JobAnswer,
+    JobList,
     stats.StatsAnswer,
     stats.History,
     busy.TopicActivities,

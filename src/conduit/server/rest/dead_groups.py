@@ -9,7 +9,7 @@ from fastapi import Query, Response
 from conduit.names import time_of
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import DeadLetterGroup, DeadLetterGroups
-from conduit.server.rest.access import Managing, check_filter
+from conduit.server.rest.access import Managing, seen_patterns
 from conduit.server.rest.dead_letters import GroupQuery, filter_of
 from conduit.server.rest.inputs import Shared, decode_cursor, encode_cursor
 from conduit.server.rest.replies import answers, reply
@@ -23,15 +23,16 @@ router = routes("/api/dlq", "dead letters")
 async def group_dead_letters(
     shared: Shared, caller: Managing, query: Annotated[GroupQuery, Query()]
 ) -> Response:
-    """Count dead letters by topic and reason, the largest groups first.
+    """Count dead letters by topic and reason, the largest groups first. A key for some topics is told of
+    those alone.
 
     It ends three seconds after its turn has come, or with a thousand groups and more, with `searched_to` and
     `next`. What comes with `next` is of those that died before: the counts of one group are to be added.
     """
-    check_filter(caller, query.topic)
+    patterns = seen_patterns(caller, query.topic)
     before_id = decode_cursor("dead_groups", query.cursor)
     dead_letters = shared.broker.dead_letters
-    which = filter_of(query, redriven=query.redriven)
+    which = filter_of(query, redriven=query.redriven, patterns=patterns)
     found = await dead_letters.groups(caller.tenant, which, before_id)
     following = searched_to = None
     if found.before_id is not None:

@@ -19,7 +19,7 @@ from conduit.names import (
     time_of,
 )
 from conduit.protocol.codec import format_time
-from conduit.server.rest.access import From, Managing, check_filter, hidden
+from conduit.server.rest.access import From, Managing, hidden, seen_patterns
 from conduit.server.rest.inputs import (
     NO_QUERY,
     AnId,
@@ -121,8 +121,10 @@ class DeadLetterList(msgspec.Struct):
     searched_to: str | UnsetType = UNSET
 
 
-def filter_of(asked: Which, *, redriven: bool | None) -> DeadFilter:
-    """What was asked for, as a store is."""
+def filter_of(
+    asked: Which, *, redriven: bool | None, patterns: tuple[str, ...] | None = None
+) -> DeadFilter:
+    """What was asked for, as a store is; of the topics of some patterns alone, if there are any."""
     return DeadFilter(
         topic=asked.topic,
         subscription=asked.subscription,
@@ -131,6 +133,7 @@ def filter_of(asked: Which, *, redriven: bool | None) -> DeadFilter:
         to_ms=asked.to_time,
         q=asked.q,
         is_redriven=redriven,
+        patterns=patterns,
     )
 
 
@@ -166,15 +169,15 @@ async def list_dead_letters(
     shared: Shared, caller: Managing, query: Annotated[DeadQuery, Query()]
 ) -> Response:
     """List dead letters, newest first. A page ends before it has more than 4 MiB of payloads, keys and
-    headers.
+    headers. A key for some topics is told of those alone.
 
     A search ends three seconds after its turn has come with what it has found by then, `searched_to` and
     `next`. If too many search at once, it is refused.
     """
-    check_filter(caller, query.topic)
+    patterns = seen_patterns(caller, query.topic)
     found = await shared.broker.dead_letters.list(
         caller.tenant,
-        filter_of(query, redriven=query.redriven),
+        filter_of(query, redriven=query.redriven, patterns=patterns),
         limit=query.limit,
         before_id=decode_cursor("dead_letters", query.cursor),
     )

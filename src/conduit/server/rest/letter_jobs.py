@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Response
+import msgspec
+from fastapi import Request, Response
 from pydantic import AfterValidator, Field
 
-from conduit.broker.administer.letter_acts import Action, LetterJob
-from conduit.broker.administer.letter_jobs import NOTHING_MATCHES, Chosen
+from conduit.broker.administer.letter_acts import Action
+from conduit.broker.administer.letter_jobs import NOTHING_MATCHES, Chosen, kept
 from conduit.errors import InvalidRequest
 from conduit.names import ID_SCHEMA, is_id, time_of
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import JobAnswer
+from conduit.protocol.job_records import JobAnswer, JobList, LettersMeant
 from conduit.server.rest import jobs
-from conduit.server.rest.access import From, Managing, check_filter
+from conduit.server.rest.access import From, Managing, check_filter, sees_node
 from conduit.server.rest.dead_letters import REDRIVEN, Which, filter_of
 from conduit.server.rest.inputs import NO_QUERY, AnId, Body, Shared
+from conduit.server.rest.polling import Seen
 from conduit.server.rest.replies import answers, optional_time, reply
 from conduit.server.rest.routing import routes
 from conduit.storage.dead_letters import DeadFilter
@@ -88,8 +90,9 @@ def _meant(body: Redrive | Discard) -> DeadFilter | Chosen:
     return Chosen(body.ids, body.topic)
 
 
-def show_job(job: LetterJob) -> JobAnswer:
-    """The job as it is answered."""
+def show_job(request: Request, placed: jobs.Placed) -> JobAnswer:
+    """The job as it is answered to who asks."""
+    job, node = placed
     return JobAnswer(
         id=job.job_id,
         action=job.action,
@@ -103,35 +106,60 @@ def show_job(job: LetterJob) -> JobAnswer:
         started_at=format_time(job.started_at_ms),
         finished_at=optional_time(job.finished_at_ms),
         error=job.error,
+        # A node of another version says the topic alone.
+        which=_show_meant(msgspec.structs.replace(job.which, topic=job.topic), job.ids_count),
+        node=node if sees_node(request) else None,
+    )
+
+
+def _show_meant(which: DeadFilter, ids_count: int | None) -> LettersMeant:
+    return LettersMeant(
+        topic=which.topic,
+        subscription=which.subscription,
+        reason=which.reason,
+        from_time=optional_time(which.from_ms),
+        to_time=optional_time(which.to_ms),
+        q=which.q,
+        redriven=which.is_redriven,
+        ids_count=ids_count,
     )
 
 
 @router.post(
     "/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached", "overloaded")
 )
-async def redrive_many(shared: Shared, caller: Managing, origin: From, body: Redrive) -> Response:
+async def redrive_many(
+    request: Request, shared: Shared, caller: Managing, origin: From, body: Redrive
+) -> Response:
     """Deliver again those that match and were not redriven yet, or those with these ids, oldest first, as a
     job.
 
     If more than `max_count` match, the newest are taken.
     """
-    return await _many(shared, caller, origin, "redrive", body)
+    return await _many(request, shared, caller, origin, "redrive", body)
 
 
 @router.post(
     "/discard", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached", "overloaded")
 )
-async def discard_many(shared: Shared, caller: Managing, origin: From, body: Discard) -> Response:
+async def discard_many(
+    request: Request, shared: Shared, caller: Managing, origin: From, body: Discard
+) -> Response:
     """Delete for good those that match, or those with these ids, oldest first, as a job. What dies after it
     has begun stays.
 
     If more than `max_count` match, the newest are taken.
     """
-    return await _many(shared, caller, origin, "discard", body)
+    return await _many(request, shared, caller, origin, "discard", body)
 
 
 async def _many(
-    shared: Shared, caller: Principal, origin: Origin, action: Action, body: Redrive | Discard
+    request: Request,
+    shared: Shared,
+    caller: Principal,
+    origin: Origin,
+    action: Action,
+    body: Redrive | Discard,
 ) -> Response:
     check_filter(caller, body.topic)
     which = _meant(body)
@@ -148,7 +176,7 @@ async def _many(
     if body.ids is not None:
         said |= {"ids_count": len(body.ids), "ids": body.ids[:AUDITED_IDS_COUNT]}
     await shared.audit.done(caller, origin, f"dead_letter.{action}", job.job_id, **said)
-    return reply(show_job(job))
+    return reply(show_job(request, jobs.Placed(job, shared.node.name)))
 
 
 async def _plan(
@@ -186,7 +214,18 @@ async def _plan(
         started_at=format_time(counted_ms),
         finished_at=None,
         error=error,
+        which=_show_meant(*kept(which)),
     )
+
+
+@router.get("/jobs", dependencies=[NO_QUERY], responses=answers(JobList))
+async def list_jobs(request: Request, shared: Shared, caller: Managing) -> Response:
+    """List the jobs that run, and those that ended lately: first those that run, then the newest. The last
+    100 of each node are kept, until it stops. Who may manage only some topics is told of those for one of
+    them."""
+    found = await jobs.every(shared, caller)
+    seen = Seen(found.nodes, found.unanswered, sees_node(request))
+    return reply(JobList([show_job(request, each) for each in found.placed], **seen.fields()))
 
 
 @router.get(
@@ -194,10 +233,10 @@ async def _plan(
     dependencies=[NO_QUERY],
     responses=answers(JobAnswer, "job_not_found", "node_unreachable"),
 )
-async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
+async def get_job(request: Request, shared: Shared, caller: Managing, job_id: AnId) -> Response:
     """Look at a job. The last 100 of each node are kept, until it stops."""
     job = await jobs.get(shared, caller, job_id)
-    return reply(show_job(job))
+    return reply(show_job(request, job))
 
 
 @router.delete(
@@ -205,8 +244,10 @@ async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
     dependencies=[NO_QUERY],
     responses=answers(JobAnswer, "job_not_found", "conflict", "node_unreachable"),
 )
-async def cancel_job(shared: Shared, caller: Managing, origin: From, job_id: AnId) -> Response:
+async def cancel_job(
+    request: Request, shared: Shared, caller: Managing, origin: From, job_id: AnId
+) -> Response:
     """Stop a job; what was redriven stays so, and what was discarded is gone."""
     job = await jobs.cancel(shared, caller, job_id)
     await shared.audit.done(caller, origin, "job.cancel", job_id)
-    return reply(show_job(job))
+    return reply(show_job(request, job))

@@ -124,7 +124,8 @@ class DeliveryAnswer(msgspec.Struct):
 
     `state`: `pending`, `in_flight`, `retrying`, `acked` or `dead`; if its dead letter is gone, `dropped`
     (there were too many, or it was too old) or `discarded`. `settled`: it was acked, or its dead letter is
-    gone for so long that this is not known any more.
+    gone for so long that this is not known any more. `died_at`: when it became a dead letter last;
+    `redriven_at`: when that was redriven. They are known as long as the dead letter is there.
     """
 
     subscription: str
@@ -132,6 +133,8 @@ class DeliveryAnswer(msgspec.Struct):
     attempts: int
     last_reason: str | None
     next_attempt_at: str | None
+    died_at: str | None
+    redriven_at: str | None
 
 
 class MessageDetail(MessageAnswer, kw_only=True):
@@ -212,6 +215,8 @@ async def get_message(
             attempts=state.attempts,
             last_reason=state.last_reason,
             next_attempt_at=optional_time(state.next_attempt_at_ms),
+            died_at=optional_time(state.died_at_ms),
+            redriven_at=optional_time(state.redriven_at_ms),
         )
         for state in page
     ]

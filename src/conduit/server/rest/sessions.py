@@ -92,6 +92,7 @@ async def whoami(shared: Shared, caller: Anybody) -> Response:
             limits,
             _name_of(shared, caller),
             _shown(caller) if isinstance(caller, PagePrincipal) else None,
+            format_time(shared.wall_ms()),
         )
     )
     if isinstance(caller, PagePrincipal):

@@ -128,8 +128,9 @@ class DeadLetters:
             letter = self._of.get((name, topic_id, seq))
             gone = self.gone.fate(name, topic_id, seq)
             if letter is not None:
-                is_dead = letter.redriven_at_ms is None
-                found[name] = Fate(DEAD if is_dead else REDRIVEN, letter.attempts, letter.reason)
+                died_ms, redriven_ms = letter.died_at_ms, letter.redriven_at_ms
+                now = DEAD if redriven_ms is None else REDRIVEN
+                found[name] = Fate(now, letter.attempts, letter.reason, died_ms, redriven_ms)
             elif gone is not None:
                 found[name] = Fate(gone)
         return found

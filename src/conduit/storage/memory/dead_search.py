@@ -7,7 +7,7 @@ from itertools import islice
 
 from conduit.core.message import DeadLetter
 from conduit.core.scan import finder
-from conduit.storage.dead import Look, Span
+from conduit.storage.dead import Look, Span, topics_meant
 from conduit.storage.dead_letters import DeadFilter, DeadGroup, Found
 from conduit.storage.memory.dead_letters import DeadLetters
 
@@ -43,14 +43,19 @@ def _seen(letters: DeadLetters, look: Look) -> tuple[Span, Iterator[DeadLetter]]
     places = letters.ids(look.tenant, look.which)
     ids = [] if places is None else places.below(look.before_id, look.max_count)
     # One that has gone keeps its place.
-    span = look.span([(dead_id, _size(letters.by_id.get(dead_id))) for dead_id in ids])
+    span = look.span([(dead_id, _size(letters.by_id.get(dead_id)), "") for dead_id in ids])
+    topics = (letters.by_id[dead_id].topic for dead_id in ids if dead_id in letters.by_id)
+    meant = topics_meant(look.which, topics)
+    kept = None if meant is None else frozenset(meant)
 
     def seen() -> Iterator[DeadLetter]:
         for dead_id in ids:
             if span.low_id is not None and dead_id < span.low_id:
                 return
             letter = letters.by_id.get(dead_id)
-            if letter is not None and is_meant(letter, look.which):
+            if letter is None or (kept is not None and letter.topic not in kept):
+                continue
+            if is_meant(letter, look.which):
                 yield letter
 
     return span, seen()

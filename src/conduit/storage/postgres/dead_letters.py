@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
-from conduit.storage.dead import Look, Shelf, Span, index_of
+from conduit.storage.dead import Look, Shelf, Span, index_of, topics_meant
 from conduit.storage.dead_letters import (
     DEAD,
     FORGOTTEN,
@@ -112,6 +112,8 @@ _GROUPS = """
 SELECT topic, reason, count(*), count(redriven_at_ms), min(died_at_ms), max(died_at_ms), max(dead_id)
 FROM conduit.dead_letters WHERE tenant = $1"""
 _LETTERS = f"SELECT {_COLUMNS} FROM conduit.dead_letters WHERE tenant = $1"
+_IDS = "SELECT dead_id FROM conduit.dead_letters WHERE tenant = $1"
+_LOWEST = "SELECT min(dead_id), count(*) FROM ({}) AS newest"
 # A topic's id is of one tenant.
 _OF = f"""
 SELECT {_COLUMNS} FROM conduit.dead_letters WHERE topic_id = $1 AND seq = $2 AND subscription = $3
@@ -139,13 +141,14 @@ FROM conduit.dead_tallies WHERE tenant = $1
 """
 
 _FATES = """
-SELECT subscription, CASE WHEN redriven_at_ms IS NULL THEN $4 ELSE $5 END, attempts, reason
+SELECT subscription, CASE WHEN redriven_at_ms IS NULL THEN $4 ELSE $5 END, attempts, reason,
+    died_at_ms, redriven_at_ms
 FROM conduit.dead_letters WHERE topic_id = $1 AND seq = $2 AND subscription = ANY($3::text[])
 UNION ALL
-SELECT subscription, fate, 0, '' FROM conduit.gone_letters
+SELECT subscription, fate, 0, '', NULL, NULL FROM conduit.gone_letters
 WHERE topic_id = $1 AND seq = $2 AND subscription = ANY($3::text[])
 UNION ALL
-SELECT '', $6, 0, '' FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
+SELECT '', $6, 0, '', NULL, NULL FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
 """
 
 
@@ -248,27 +251,45 @@ async def _looked(
     span, conditions, values = await _span(connection, look)
     if span.low_id is None:
         return span, []
-    return span, await _newest(connection, select, conditions, values, look.limit)
+    statement = _newest(f"{select}{conditions}", values)
+    return span, await connection.fetch(statement, *values, look.limit)
 
 
 async def _span(connection: Connection, look: Look) -> tuple[Span, str, list[Any]]:
     """What is looked at; and what to ask for of it, as conditions and their values. In between letters may
     come and go: an id that comes is above."""
-    size = "0" if look.max_bytes is None else _SIZE
     conditions, values = _meant(look.tenant, index_of(look.which), look.before_id)
-    sizes = f"SELECT dead_id, {size} FROM conduit.dead_letters WHERE tenant = $1"
-    span = look.span(await _newest(connection, sizes, conditions, values, look.max_count))
+    topics = None
+    if look.max_bytes is None and look.which.patterns is None:
+        # How far so many letters go, without their ids.
+        newest = _newest(f"{_IDS}{conditions}", values)
+        ((low_id, count),) = await connection.fetch(_LOWEST.format(newest), *values, look.max_count)
+        span = Span(low_id, is_all=count < look.max_count)
+    else:
+        what = _sized(look)
+        sizes = f"SELECT {what} FROM conduit.dead_letters WHERE tenant = $1{conditions}"
+        rows = await connection.fetch(_newest(sizes, values), *values, look.max_count)
+        span = look.span([(row[0], row[1], row[2]) for row in rows])
+        topics = topics_meant(look.which, (row[2] for row in rows))
     conditions, values = _meant(look.tenant, look.which, look.before_id)
+    if topics is not None:
+        values.append(topics)
+        conditions += f" AND topic = ANY(${len(values)}::text[])"
     values.append(span.low_id)
     conditions += f" AND dead_id >= ${len(values)}"
     return span, conditions, values
 
 
-async def _newest(
-    connection: Connection, select: str, conditions: str, values: list[Any], limit: int
-) -> list[Any]:
-    statement = f"{select}{conditions} ORDER BY dead_id DESC LIMIT ${len(values) + 1}"
-    return await connection.fetch(statement, *values, limit)
+def _sized(look: Look) -> str:
+    """Of each letter that is looked at: its id, its size and its topic, as far as they are asked for."""
+    size = "0" if look.max_bytes is None else _SIZE
+    topic = "''" if look.which.patterns is None else "topic"
+    return f"dead_id, {size}, {topic}"
+
+
+def _newest(select: str, values: Sequence[Any]) -> str:
+    """The statement that ends with the newest of them, as many as the value after these says."""
+    return f"{select} ORDER BY dead_id DESC LIMIT ${len(values) + 1}"
 
 
 async def find(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
@@ -333,7 +354,7 @@ async def fates(
     names = list(subscriptions)
     async with scope.across(connection):
         found = await connection.fetch(_FATES, topic_id, seq, names, DEAD, REDRIVEN, FORGOTTEN)
-    return fates_of([(row[0], row[1], row[2], row[3].decode()) for row in found], names)
+    return fates_of([(*row[:3], row[3].decode(), *row[4:]) for row in found], names)
 
 
 def count_of(status: str) -> int:

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Redriven
-from conduit.storage.dead import Look, Shelf, Span, index_of
+from conduit.storage.dead import Look, Shelf, Span, index_of, topics_meant
 from conduit.storage.dead_letters import (
     DEAD,
     FORGOTTEN,
@@ -80,13 +80,15 @@ FROM dead_tallies WHERE tenant = ?
 """
 
 _FATES = """
-SELECT subscription, iif(redriven_at_ms IS NULL, :dead, :redriven), attempts, reason FROM dead_letters
+SELECT subscription, iif(redriven_at_ms IS NULL, :dead, :redriven), attempts, reason, died_at_ms,
+    redriven_at_ms
+FROM dead_letters
 WHERE topic_id = :topic_id AND seq = :seq AND subscription IN (SELECT value FROM json_each(:names))
 UNION ALL
-SELECT subscription, fate, 0, '' FROM gone_letters
+SELECT subscription, fate, 0, '', NULL, NULL FROM gone_letters
 WHERE topic_id = :topic_id AND seq = :seq AND subscription IN (SELECT value FROM json_each(:names))
 UNION ALL
-SELECT '', :forgotten, 0, '' FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
+SELECT '', :forgotten, 0, '', NULL, NULL FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
 """
 
 _LOST = """
@@ -161,9 +163,14 @@ def _span(connection: apsw.Connection, look: Look) -> tuple[Span, str, dict[str,
     if look.before_id is not None:
         values["before_id"] = look.before_id
         conditions += " AND dead_id < :before_id"
-    sizes = _sizes(size, conditions)(connection, {**values, "limit": look.max_count})
+    topic = "''" if look.which.patterns is None else "topic"
+    sizes = _sizes(size, topic, conditions)(connection, {**values, "limit": look.max_count})
     span = look.span(sorted(sizes, reverse=True))
     conditions, values = _meant(look.tenant, look.which)
+    topics = topics_meant(look.which, (topic for _, _, topic in sizes))
+    if topics is not None:
+        values["topics"] = _json(topics)
+        conditions += " AND topic IN (SELECT value FROM json_each(:topics))"
     conditions += " AND dead_id >= :low_id"
     values |= {"low_id": span.low_id, "limit": look.limit}
     if look.before_id is not None:
@@ -180,13 +187,13 @@ def find(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> l
 
 
 @cache
-def _sizes(size: str, conditions: str) -> Query[tuple[str, int]]:
+def _sizes(size: str, topic: str, conditions: str) -> Query[tuple[str, int, str]]:
     return Query(
         f"""
-        SELECT json_group_array(json_array(dead_id, {size})) FROM (
+        SELECT json_group_array(json_array(dead_id, {size}, {topic})) FROM (
           SELECT * FROM dead_letters WHERE tenant = :tenant{conditions} ORDER BY dead_id DESC LIMIT :limit)
         """,
-        tuple[str, int],
+        tuple[str, int, str],
     )
 
 
@@ -294,5 +301,5 @@ def fates(
     return fates_of(rows(connection, _FATES, {**values, **names}), subscriptions)
 
 
-def _json(dead_ids: Sequence[str]) -> str:
-    return msgspec.json.encode(dead_ids).decode()
+def _json(names: Sequence[str]) -> str:
+    return msgspec.json.encode(names).decode()

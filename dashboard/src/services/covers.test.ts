@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { covers } from "@/features/topics/covers";
+import { covers } from "@/services/covers";
 
 it.each([
   ["a.b", "a.b", true],
@@ -13,4 +13,10 @@ it.each([
   [">", "a", true],
   ["*.>", "a.b", true],
   ["*.>", "a", false],
+  ["a.>", "a.*", true],
+  ["a.>", "a.>", true],
+  ["a.*", "a.>", false],
+  ["a.*", "a.*", true],
+  ["a.b", "a.*", false],
+  ["a.>", ">", false],
 ])("%s and %s: %s", (pattern, topic, has) => expect(covers(pattern, topic)).toBe(has));

@@ -1,4 +1,5 @@
-/** Whether a pattern has a topic: `*` is any one part, and `>` at the end one or more. */
+/** Whether a pattern has a topic, or all topics of another pattern: `*` is any one part, and `>` at the end one or
+ * more. */
 export function covers(pattern: string, topic: string): boolean {
   const wanted = pattern.split(".");
   const parts = topic.split(".");
@@ -8,6 +9,6 @@ export function covers(pattern: string, topic: string): boolean {
   return parts.length === wanted.length && wanted.every(fits);
 
   function fits(part: string, at: number): boolean {
-    return part === "*" || part === parts[at];
+    return part === parts[at] || (part === "*" && parts[at] !== ">");
   }
 }

@@ -1,0 +1,157 @@
+import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import type { JobAnswer } from "@/api/schema";
+import { Badge } from "@/components/Badge";
+import { Button } from "@/components/Button";
+import { counted } from "@/components/format";
+import { Progress } from "@/components/Progress";
+import { Failure, isForbidden, Stale } from "@/components/states";
+import { Time } from "@/components/Time";
+import { useServerNow } from "@/components/useNow";
+import {
+  doneCount,
+  JOB_TONES,
+  meantText,
+  outcomeText,
+  paceText,
+  parted,
+  wordsOf,
+} from "@/features/deadLetters/jobWords";
+import { jobsQuery, useCancelJob } from "@/services/deadLetters";
+
+interface JobsProps {
+  /** The job that is shown by itself. */
+  readonly but: string | undefined;
+  readonly onOpen: (id: string) => void;
+  readonly unable: string | null;
+}
+
+/** Jobs of everybody: those that run, and folded those that ended lately. Nothing, where there are none. */
+export function Jobs({ but, onOpen, unable }: JobsProps) {
+  const jobs = useQuery(jobsQuery());
+  const now = useServerNow();
+  // Mostly there are none: a place that is kept for them would come and go.
+  if (jobs.isPending) return null;
+  if (!jobs.data) {
+    // The list says it.
+    if (isForbidden(jobs.error)) return null;
+    return <Failure error={jobs.error} onRetry={jobs.refetch} what="Jobs cannot be listed" />;
+  }
+  const { ended, running } = parted(jobs.data.jobs, but, now);
+  const { unanswered, unanswered_count: silentCount } = jobs.data;
+  if (running.length + ended.length + silentCount === 0) return null;
+  return (
+    <section
+      aria-labelledby="jobs"
+      className="space-y-3 rounded-lg border border-line bg-surface p-4"
+    >
+      <div className="flex flex-wrap items-center gap-3">
+        <h2 className="font-medium" id="jobs">
+          {running.length > 0 ? `${counted(running.length, "job")} running` : "Jobs"}
+        </h2>
+        {jobs.isError && <Stale error={jobs.error} />}
+      </div>
+      {silentCount > 0 && (
+        <p className="text-warn">
+          Without the jobs of {counted(silentCount, "node")} that did not answer
+          {unanswered?.length ? `: ${unanswered.join(", ")}` : ""}.
+        </p>
+      )}
+      {running.length > 0 && (
+        <ul className="space-y-4">
+          {running.map((job) => (
+            <Running job={job} key={job.id} onOpen={onOpen} unable={unable} />
+          ))}
+        </ul>
+      )}
+      {ended.length > 0 && (
+        <details>
+          <summary className="w-fit cursor-pointer py-1 text-dim">
+            {counted(ended.length, "job")} ended in the last hour
+          </summary>
+          <ul className="mt-2 space-y-3">
+            {ended.map((job) => (
+              <Ended job={job} key={job.id} onOpen={onOpen} />
+            ))}
+          </ul>
+        </details>
+      )}
+    </section>
+  );
+}
+
+interface OneProps {
+  readonly job: JobAnswer;
+  readonly onOpen: (id: string) => void;
+}
+
+function Running({ job, onOpen, unable }: OneProps & Pick<JobsProps, "unable">) {
+  const { error, failed_count, id, matched_count } = job;
+  const cancel = useCancelJob(id ?? "");
+  const word = cancel.isPending ? "Cancelling…" : "Cancel";
+  return (
+    <li className="space-y-2">
+      <Head job={job} onOpen={onOpen}>
+        <Button
+          aria-label={`${word} the job that ${phrase(job)}`}
+          onClick={() => cancel.mutate()}
+          unable={unable}
+        >
+          {word}
+        </Button>
+      </Head>
+      <Progress done={doneCount(job) + failed_count} label={phrase(job)} of={matched_count} />
+      <p className="text-dim">{paceText(job)}</p>
+      {error && <p className="text-warn">{error}</p>}
+      {cancel.error && <Failure error={cancel.error} what="The job was not cancelled" />}
+    </li>
+  );
+}
+
+function Ended({ job, onOpen }: OneProps) {
+  const { error, failed_count, state } = job;
+  return (
+    <li className="space-y-1">
+      <Head job={job} onOpen={onOpen} />
+      <p>{outcomeText(job)}</p>
+      {error && (
+        <p className={state === "done" && !failed_count ? "text-dim" : "text-bad"}>{error}</p>
+      )}
+    </li>
+  );
+}
+
+const phrase = (job: JobAnswer) =>
+  `${job.action === "discard" ? "discards" : "redrives"} ${meantText(job)}`;
+
+interface HeadProps extends OneProps {
+  readonly children?: ReactNode;
+}
+
+function Head({ children, job, onOpen }: HeadProps) {
+  const { finished_at, id, node, started_at, state } = job;
+  const word = finished_at === null ? "Follow" : "Show";
+  return (
+    <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+      <Badge tone={JOB_TONES[state] ?? "idle"}>{state}</Badge>
+      <p className="min-w-0 break-words">
+        <span className="font-medium">{wordsOf(job).verb}</span> {meantText(job)}
+      </p>
+      <p className="text-dim text-xs">
+        {finished_at === null ? "started " : "ended "}
+        <Time at={finished_at ?? started_at ?? ""} />
+        {node && ` at ${node}`}
+      </p>
+      <div className="ml-auto flex gap-2">
+        {children}
+        <Button
+          aria-label={`${word} the job that ${phrase(job)}`}
+          look="quiet"
+          onClick={() => id && onOpen(id)}
+        >
+          {word}
+        </Button>
+      </div>
+    </div>
+  );
+}

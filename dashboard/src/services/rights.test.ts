@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import type { Grant, WhoAmI } from "@/api/schema";
+import {
+  reasonAgainst,
+  reasonAgainstMany,
+  reasonAgainstNodes,
+  reasonAgainstReading,
+  reasonAgainstSubscribing,
+  reasonAgainstWhole,
+} from "@/services/rights";
+
+const who = (...scopes: Grant[]) => ({ actor: "key:1", key_id: "1", scopes }) as WhoAmI;
+const some = who({ scope: "manage", topics: ["orders.>"] });
+
+describe("what a key may do", () => {
+  it("is what it was given", () => {
+    expect(reasonAgainst(who({ scope: "subscribe" }), "manage")).toContain("right to manage");
+    expect(reasonAgainst(who({ scope: "admin" }), "manage")).toBeNull();
+    expect(reasonAgainst(who({ scope: "admin" }), "manage", "a")).toBeNull();
+  });
+
+  it("is for the topics that it was given for", () => {
+    expect(reasonAgainst(some, "manage")).toBeNull();
+    expect(reasonAgainst(some, "manage", "orders.a")).toBeNull();
+    expect(reasonAgainst(some, "manage", "orders.>")).toBeNull();
+    expect(reasonAgainst(some, "manage", "a")).toBe(
+      "The key has the right to manage for orders.> alone, and not for a.",
+    );
+    expect(reasonAgainst(some, "manage", ">")).not.toBeNull();
+    const topics = ["a", "b", "c", "d", "e"];
+    expect(reasonAgainst(who({ scope: "publish", topics }), "publish", "f")).toContain(
+      "for a, b, c and 2 more alone",
+    );
+  });
+
+  it("is of the whole tenant only without patterns", () => {
+    expect(reasonAgainstWhole(who({ scope: "manage" }))).toBeNull();
+    expect(reasonAgainstWhole(who({ scope: "admin" }))).toBeNull();
+    expect(reasonAgainstWhole(who({ scope: "publish" }))).toContain("right to manage");
+    expect(reasonAgainstWhole(some)).toContain("some topics alone");
+  });
+
+  it("is of many at once where one of its topics is named", () => {
+    expect(reasonAgainstMany(who({ scope: "manage" }))).toBeNull();
+    expect(reasonAgainstMany(some)).toContain("filter by one of them");
+    expect(reasonAgainstMany(some, "orders.a")).toBeNull();
+    expect(reasonAgainstMany(some, "a")).toContain("not for a");
+  });
+
+  it("is to read what it may subscribe to or manage", () => {
+    const both = who(
+      { scope: "subscribe", topics: ["a"] },
+      { scope: "manage", topics: ["orders.>"] },
+    );
+    expect(reasonAgainstReading(both, "a")).toBeNull();
+    expect(reasonAgainstReading(both, "orders.a")).toBeNull();
+    expect(reasonAgainstReading(both, "b")).toContain("orders.>, a alone");
+    expect(reasonAgainstReading(both, ">")).not.toBeNull();
+    expect(reasonAgainstReading(who({ scope: "publish" }))).toContain("subscribe or to manage");
+    expect(reasonAgainstReading(who({ scope: "subscribe" }), ">")).toBeNull();
+  });
+
+  it("is to subscribe by a name where one grant has both", () => {
+    const own = who(
+      { scope: "subscribe", subscriptions: ["web.*"], topics: ["a"] },
+      { scope: "subscribe", topics: ["b"] },
+    );
+    expect(reasonAgainstSubscribing(own, "a", "")).toBeNull();
+    expect(reasonAgainstSubscribing(own, "a", "web.1")).toBeNull();
+    expect(reasonAgainstSubscribing(own, "a", "other")).toContain("other for a");
+    expect(reasonAgainstSubscribing(own, "b", "other")).toBeNull();
+    expect(reasonAgainstSubscribing(own, "c", "")).toContain("right to subscribe");
+  });
+
+  it("is everything of nodes where nobody is asked who he is", () => {
+    expect(reasonAgainstNodes(some)).toContain("right to admin");
+    const anyone = { ...who({ scope: "manage" }), actor: "anonymous", key_id: null } as WhoAmI;
+    expect(reasonAgainstNodes(anyone)).toBeNull();
+  });
+});

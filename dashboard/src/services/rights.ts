@@ -1,0 +1,79 @@
+// What a key may do, as far as its grants say it. The server decides in any case.
+
+import type { Grant, WhoAmI } from "@/api/schema";
+import { covers } from "@/services/covers";
+
+export type Scope = Grant["scope"];
+
+const SOME_ALONE = "The key has the right to manage some topics alone";
+// Of a grant so many are told.
+const PATTERNS_TOLD_COUNT = 3;
+
+/** Whether the server asks nobody who he is. */
+export const asksNobody = (who: WhoAmI) => who.key_id === null && who.actor === "anonymous";
+
+/** Why it may not do this to the topic, or to all topics of a pattern; of none: at all. Null if it may. */
+export function reasonAgainst(who: WhoAmI, scope: Scope, topic = ""): string | null {
+  const own = grants(who, scope);
+  if (own.length === 0) return `The key has not got the right to ${scope}.`;
+  if (topic === "" || own.some((grant) => isOf(grant, topic))) return null;
+  return `The key has the right to ${scope} for ${told(own)} alone, and not for ${topic}.`;
+}
+
+/** The same for what is of a whole tenant: its keys, its audit log. */
+export function reasonAgainstWhole(who: WhoAmI): string | null {
+  return reasonAgainst(who, "manage") ?? (isWhole(who) ? null : `${SOME_ALONE}.`);
+}
+
+/** The same for many things at once, of one topic or, if none is named, of all. */
+export function reasonAgainstMany(who: WhoAmI, topic = ""): string | null {
+  const reason = reasonAgainst(who, "manage", topic);
+  if (reason !== null || topic !== "" || isWhole(who)) return reason;
+  return `${SOME_ALONE}: filter by one of them first.`;
+}
+
+/** The same for looking at topics and messages. */
+export function reasonAgainstReading(who: WhoAmI, topic = ""): string | null {
+  const own = [...grants(who, "manage"), ...grants(who, "subscribe")];
+  if (own.length === 0) return "The key has not got the right to subscribe or to manage.";
+  if (topic === "" || own.some((grant) => isOf(grant, topic))) return null;
+  return `The key may read ${told(own)} alone, and not ${topic}.`;
+}
+
+/** The same for subscribing, by the name of a durable subscription or without one. */
+export function reasonAgainstSubscribing(who: WhoAmI, topic: string, name: string): string | null {
+  const reason = reasonAgainst(who, "subscribe", topic);
+  if (reason !== null || name === "") return reason;
+  const own = grants(who, "subscribe").filter((grant) => isOf(grant, topic));
+  return own.some(({ subscriptions }) => isAmong(subscriptions, name))
+    ? null
+    : `The key may not use the durable subscription ${name} for ${topic}.`;
+}
+
+/** The same for looking after nodes, which is everybody's where nobody has to say who he is. */
+export function reasonAgainstNodes(who: WhoAmI): string | null {
+  return asksNobody(who) ? null : reasonAgainst(who, "admin");
+}
+
+function grants({ scopes }: WhoAmI, wanted: Scope): Grant[] {
+  return scopes.filter(({ scope }) => scope === wanted || scope === "admin");
+}
+
+function isWhole(who: WhoAmI): boolean {
+  return grants(who, "manage").some(({ topics }) => !topics);
+}
+
+function isOf({ topics }: Grant, topic: string): boolean {
+  return isAmong(topics, topic);
+}
+
+function isAmong(patterns: readonly string[] | null | undefined, name: string): boolean {
+  return !patterns || patterns.some((pattern) => covers(pattern, name));
+}
+
+function told(own: readonly Grant[]): string {
+  const patterns = [...new Set(own.flatMap(({ topics }) => topics ?? []))];
+  const more = patterns.length - PATTERNS_TOLD_COUNT;
+  const first = patterns.slice(0, PATTERNS_TOLD_COUNT).join(", ");
+  return more > 0 ? `${first} and ${more} more` : first;
+}
