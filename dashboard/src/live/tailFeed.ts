@@ -91,7 +91,7 @@ export class TailFeed {
   }
 
   release(...whys: readonly Hold[]): void {
-    for (const why of whys) this.#holds.delete(why);
+    if (!whys.map((why) => this.#holds.delete(why)).includes(true)) return;
     this.#connect();
     this.#painter.now();
   }
