@@ -157,7 +157,7 @@ def test_looking_at_messages_changes_no_delivery(browser, server):
 
 def test_what_is_published_is_seen_live_and_a_pause_is_one(browser, server):
     with opened(browser, server, "messages?topic=orders.*&read=live") as page:
-        page.get_by_text("Connected").wait_for()
+        page.get_by_text("Connected", exact=True).wait_for()
         post(server, "/api/publish", {"topic": "orders.paid", "payload": {"live": "one"}})
         page.get_by_text('{"live": "one"}').wait_for()
         page.keyboard.press(" ")
@@ -166,7 +166,7 @@ def test_what_is_published_is_seen_live_and_a_pause_is_one(browser, server):
         page.wait_for_timeout(700)
         assert page.get_by_text('{"live": "two"}').count() == 0
         page.get_by_role("button", name="Go on").click()
-        page.get_by_text("Connected").wait_for()
+        page.get_by_text("Connected", exact=True).wait_for()
         post(server, "/api/publish", {"topic": "orders.paid", "payload": {"live": "three"}})
         page.get_by_text('{"live": "three"}').wait_for()
         assert violations(page) == []

@@ -129,10 +129,17 @@ def test_one_is_made_changed_and_deleted_and_the_server_has_done_it(browser, ser
         page.get_by_label("Attempts").fill("200")
         page.get_by_text("From 1 to 100.").wait_for()
         page.get_by_label("Attempts").fill("9")
+        # What somebody else sets meanwhile stays, and is told of what is typed.
+        assert (
+            api.patch("/api/subscriptions/made.here", {"max_lost": 7, "max_attempts": 3}).status
+            == 200
+        )
+        page.get_by_text("Attempts, now 3").wait_for()
         page.get_by_role("button", name="Save settings").click()
         page.get_by_text("Saved.").wait_for()
         changed = api.subscription("made.here")
         assert (changed["ack_wait_ms"], changed["max_attempts"]) == (120_000, 9)
+        assert changed["max_lost"] == 7
         page.get_by_role("button", name="Delete…").click()
         remove = page.get_by_role("button", name="Delete subscription, 0 unsettled")
         remove.click(force=True)

@@ -2,16 +2,18 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useRef } from "react";
 import { MoreSaid, type Pages, useMore } from "@/components/More";
 
-interface VirtualRowsProps {
-  /** How many there are, which it says below the rows. */
+interface VirtualRowsProps<Item> {
+  /** What it says below the rows, such as how many there are. */
   readonly children: ReactNode;
-  readonly count: number;
   readonly head: ReactNode;
+  readonly items: readonly Item[];
+  /** What the item is: its row keeps the focus, wherever in the list it comes to be. */
+  readonly keyOf: (item: Item) => string;
   readonly label: string;
   readonly list: Pages;
   /** What it says behind that. */
   readonly note?: ReactNode;
-  readonly row: (index: number) => ReactNode;
+  readonly row: (item: Item, index: number) => ReactNode;
   readonly rowPx?: number;
 }
 
@@ -19,29 +21,30 @@ interface VirtualRowsProps {
 const AHEAD_COUNT = 30;
 
 /** A table of which only those rows exist that are seen, so that a hundred thousand cost as much as thirty. */
-export function VirtualRows({
+export function VirtualRows<Item>({
   children,
-  count,
   head,
+  items,
+  keyOf,
   label,
   list,
   note,
   row,
   rowPx = 44,
-}: VirtualRowsProps) {
+}: VirtualRowsProps<Item>) {
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
-    count,
+    count: items.length,
     estimateSize: () => rowPx,
     getScrollElement: () => scroller.current,
     overscan: 8,
   });
   const shown = rows.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
-  const more = useMore(list, last >= count - AHEAD_COUNT);
+  const more = useMore(list, last >= items.length - AHEAD_COUNT);
   return (
     <div className="overflow-hidden rounded-lg border border-line bg-surface">
-      <div aria-label={label} aria-rowcount={list.hasNextPage ? -1 : count + 1} role="table">
+      <div aria-label={label} aria-rowcount={list.hasNextPage ? -1 : items.length + 1} role="table">
         <div className="border-line border-b" role="rowgroup">
           {head}
         </div>
@@ -52,16 +55,20 @@ export function VirtualRows({
           tabIndex={0}
         >
           <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
-            {shown.map(({ index, key, start }) => (
-              <div
-                className="absolute inset-x-0 top-0"
-                key={key}
-                role="presentation"
-                style={{ height: rowPx, transform: `translateY(${start}px)` }}
-              >
-                {row(index)}
-              </div>
-            ))}
+            {shown.map(({ index, start }) => {
+              const item = items[index];
+              if (item === undefined) return null;
+              return (
+                <div
+                  className="absolute inset-x-0 top-0"
+                  key={keyOf(item)}
+                  role="presentation"
+                  style={{ height: rowPx, transform: `translateY(${start}px)` }}
+                >
+                  {row(item, index)}
+                </div>
+              );
+            })}
           </div>
         </div>
       </div>

@@ -23,6 +23,14 @@ export interface TailView {
   readonly shownCount: number;
 }
 
+/** Why nothing is followed: the page is not seen, all of it is paused, or somebody has paused this. */
+export type Hold = "hidden" | "pace" | "person";
+
+interface Place {
+  readonly epoch: string;
+  readonly seq: number;
+}
+
 const TICK_MS = 1_000;
 const REF = "tail";
 
@@ -32,9 +40,12 @@ export class TailFeed {
   readonly #tail = new Tail<TailRow>();
   readonly #listeners = new Set<() => void>();
   #resume: Resume;
-  #last: { readonly epoch: string; readonly seq: number } | null = null;
+  /** How far a topic is known to have been followed; of a pattern there is no such place. */
+  #place: Place | null = null;
+  #hasBegun = false;
   #problem: TailView["problem"] = null;
-  #isPaused = false;
+  readonly #holds = new Set<Hold>();
+  #isStarted = false;
   #rowCount = 0;
   #tick: ReturnType<typeof setInterval> | null = null;
   #retry: ReturnType<typeof setTimeout> | null = null;
@@ -57,39 +68,57 @@ export class TailFeed {
     return () => this.#listeners.delete(listener);
   };
 
+  /** Follows, unless and until something holds it. */
   start(): void {
-    if (this.#isPaused) return;
+    this.#isStarted = true;
+    this.#connect();
+  }
+
+  stop(): void {
+    this.#isStarted = false;
+    this.#disconnect();
+  }
+
+  get isPaused(): boolean {
+    return this.#holds.has("pace") || this.#holds.has("person");
+  }
+
+  /** What is shown stands still before this returns, and nothing is sent or received until nothing holds it any more. */
+  hold(why: Hold): void {
+    this.#holds.add(why);
+    this.#disconnect();
+    this.#painter.now();
+  }
+
+  release(...whys: readonly Hold[]): void {
+    if (!whys.map((why) => this.#holds.delete(why)).includes(true)) return;
+    this.#connect();
+    this.#painter.now();
+  }
+
+  /** Forgets all that was followed. */
+  clear(): void {
+    this.#tail.clear();
+    this.#place = null;
+    this.#hasBegun = false;
+    this.#painter.now();
+  }
+
+  #connect(): void {
+    if (!this.#isStarted || this.#holds.size > 0) return;
     this.#problem = null;
     this.#socket.start();
     this.#tick ??= setInterval(() => this.#painter.soon(), TICK_MS);
   }
 
-  stop(): void {
+  #disconnect(): void {
     this.#socket.stop();
     if (this.#tick !== null) clearInterval(this.#tick);
-    if (this.#retry !== null) clearTimeout(this.#retry);
     this.#tick = null;
+    this.#forgetRetry();
     // What passes meanwhile is looked up, not tailed: whoever comes back sees what is new.
     this.#resume = this.#fromNow();
     this.#painter.cancel();
-  }
-
-  /** What is shown stands still before this returns, and nothing is sent or received until it goes on. */
-  pause(): void {
-    this.#isPaused = true;
-    this.stop();
-    this.#painter.now();
-  }
-
-  goOn(): void {
-    this.#isPaused = false;
-    this.start();
-    this.#painter.now();
-  }
-
-  clear(): void {
-    this.#tail.clear();
-    this.#painter.now();
   }
 
   #fromNow(): Resume {
@@ -103,6 +132,7 @@ export class TailFeed {
   }
 
   #subscribe(): void {
+    this.#forgetRetry();
     const start = this.#resume.start();
     const frame = { ack: "auto", create: false, ref: REF, start, topic: this.topic };
     this.#socket.send(JSON.stringify({ type: "subscribe", ...frame }));
@@ -112,7 +142,7 @@ export class TailFeed {
     switch (frame.type) {
       case "message":
         this.#resume.delivered(frame);
-        this.#last = frame;
+        this.#place = frame;
         if (this.#tail.admits(performance.now())) {
           this.#tail.add({ at: this.#rowCount++, kind: "message", message: frame });
         }
@@ -133,12 +163,15 @@ export class TailFeed {
   }
 
   #begun(frame: SubscribedFrame): void {
-    if (!this.#resume.wasSubscribed && this.#last && frame.epoch === this.#last.epoch) {
-      const passed = (frame.seq ?? 0) - this.#last.seq;
-      if (passed > 0) this.#note(`${passed} messages passed while this was not followed`);
-    } else if (this.#resume.wasSubscribed) {
+    if (this.#resume.wasSubscribed) {
       this.#note("The connection is back; it goes on behind the last message that came");
+    } else {
+      const passed = this.#hasBegun ? passedText(this.#place, frame) : null;
+      if (passed !== null) this.#note(passed);
+      const { epoch, seq } = frame;
+      this.#place = epoch !== undefined && seq !== undefined ? { epoch, seq } : null;
     }
+    this.#hasBegun = true;
     this.#resume.subscribed(frame);
     this.#problem = null;
   }
@@ -146,10 +179,16 @@ export class TailFeed {
   #refused(frame: Extract<ServerFrame, { type: "error" }>): void {
     if (frame.ref !== REF) return;
     if (frame.retry_after_ms !== undefined) {
+      this.#forgetRetry();
       this.#retry = setTimeout(() => this.#subscribe(), frame.retry_after_ms);
       return;
     }
     this.#problem = { code: frame.code, message: frame.message };
+  }
+
+  #forgetRetry(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
   }
 
   #note(text: string): void {
@@ -163,7 +202,7 @@ export class TailFeed {
 
   #look(): TailView {
     return {
-      isPaused: this.#isPaused,
+      isPaused: this.isPaused,
       machine: this.#socket.machine,
       problem: this.#problem,
       rates: this.#tail.rates(performance.now()),
@@ -172,6 +211,17 @@ export class TailFeed {
       shownCount: this.#tail.shownCount,
     };
   }
+}
+
+/** What went by between the place that was followed last and where it begins now; null if nothing did. */
+function passedText(last: Place | null, { epoch, seq }: SubscribedFrame): string | null {
+  if (seq === undefined) return "What was published while this was not followed is not shown";
+  if (last === null || last.epoch !== epoch) {
+    return "The topic was made anew while this was not followed";
+  }
+  const passed = seq - last.seq;
+  if (passed <= 0) return null;
+  return `${passed} ${passed === 1 ? "message" : "messages"} passed while this was not followed`;
 }
 
 const WHY: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { onCallerChange } from "@/api/caller";
 import { usePace } from "@/live/pace";
 import { TailFeed, type TailView } from "@/live/tailFeed";
@@ -7,24 +7,20 @@ import { TailFeed, type TailView } from "@/live/tailFeed";
 export function useTail(topic: string): readonly [TailView, TailFeed] {
   const feed = useMemo(() => new TailFeed(topic), [topic]);
   const isPaused = usePace() === null;
-  const wasPaused = useRef(false);
+  useEffect(() => (isPaused ? feed.hold("pace") : feed.release("pace")), [feed, isPaused]);
   useEffect(() => {
-    if (isPaused) feed.pause();
-    else if (wasPaused.current) feed.goOn();
-    wasPaused.current = isPaused;
-  }, [feed, isPaused]);
-  useEffect(() => {
-    const follow = () => (document.hidden ? feed.stop() : feed.start());
+    const look = () => (document.hidden ? feed.hold("hidden") : feed.release("hidden"));
     const anew = () => {
       feed.stop();
       feed.clear();
-      follow();
+      feed.start();
     };
-    follow();
-    document.addEventListener("visibilitychange", follow);
+    look();
+    feed.start();
+    document.addEventListener("visibilitychange", look);
     const unsubscribe = onCallerChange(anew);
     return () => {
-      document.removeEventListener("visibilitychange", follow);
+      document.removeEventListener("visibilitychange", look);
       unsubscribe();
       feed.stop();
     };

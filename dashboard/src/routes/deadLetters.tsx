@@ -1,11 +1,12 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { RefreshCw, RotateCcw, Trash2 } from "lucide-react";
-import { useState } from "react";
+import { useCaller } from "@/api/caller";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
 import { Empty, Failure, isForbidden, Loading, Stale } from "@/components/states";
+import { useStateOf } from "@/components/useStateOf";
 import type { Act } from "@/features/deadLetters/acts";
 import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
@@ -23,6 +24,7 @@ import {
   letters,
   type Meant,
   merged,
+  takenBy,
   whichOf,
 } from "@/features/deadLetters/model";
 import { OneDialog } from "@/features/deadLetters/OneDialog";
@@ -37,35 +39,38 @@ type Dialog =
   | { readonly act: Act; readonly kind: "many"; readonly meant: Meant; readonly what: string }
   | { readonly act: Act; readonly id: string; readonly kind: "one"; readonly where: string };
 
+const NONE: ReadonlySet<string> = new Set();
+
 export function DeadLettersPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const unable = useReasonAgainst("manage");
   const unread = useReasonAgainst("manage", search.topic);
   const unableMany = useReasonAgainstMany(search.topic);
-  const [dialog, setDialog] = useState<Dialog | null>(null);
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const { tenant } = useCaller();
+  const list = JSON.stringify([tenant, filterOf(search)]);
+  const [chosen, setChosen] = useStateOf<ReadonlySet<string>>(list, NONE);
+  const [dialog, setDialog] = useStateOf<Dialog | null>(`${list} ${search.letter}`, null);
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
-  const all = (act: Act) =>
-    setDialog({ act, kind: "many", meant: whichOf(search, serverNow()), what: described(search) });
+  const all = (act: Act) => {
+    const meant = takenBy(act, search, serverNow());
+    if (meant) setDialog({ act, kind: "many", meant, what: described(search) });
+  };
   const ids = [...chosen];
   const some = (act: Act) =>
     setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
-    <Page actions={<AllActions onAct={all} unable={unableMany} />} title="Dead letters">
+    <Page
+      actions={<AllActions onAct={all} show={search.show} unable={unableMany} />}
+      title="Dead letters"
+    >
       <Allowed reason={unable}>
         {search.job && (
           <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
         )}
         <Jobs but={search.job} onOpen={(job) => change({ job })} unable={unable} />
-        <Filters
-          onChange={(next) => {
-            setChosen(new Set());
-            change({ ...next, letter: undefined });
-          }}
-          search={search}
-        >
+        <Filters onChange={(next) => change({ ...next, letter: undefined })} search={search}>
           {unread === null && <Refresh search={search} />}
         </Filters>
         <Allowed reason={unread}>
@@ -76,7 +81,7 @@ export function DeadLettersPage() {
             <Chosen
               amount={ids.length}
               onAct={some}
-              onNone={() => setChosen(new Set())}
+              onNone={() => setChosen(NONE)}
               unable={unableMany}
             />
           )}
@@ -108,7 +113,7 @@ export function DeadLettersPage() {
           meant={dialog.meant}
           onClose={() => setDialog(null)}
           onJob={(job) => {
-            setChosen(new Set());
+            setChosen(NONE);
             change({ job, ...(dialog.act === "discard" && { letter: undefined }) });
           }}
           what={dialog.what}
@@ -120,7 +125,7 @@ export function DeadLettersPage() {
           id={dialog.id}
           onClose={() => setDialog(null)}
           onDone={() => {
-            setChosen(new Set());
+            setChosen(NONE);
             if (dialog.act === "discard") change({ letter: undefined });
           }}
           where={dialog.where}
@@ -135,10 +140,12 @@ interface AllActionsProps {
   readonly unable: string | null;
 }
 
-function AllActions({ onAct, unable }: AllActionsProps) {
+function AllActions({ onAct, show, unable }: AllActionsProps & Pick<LettersSearch, "show">) {
+  const none =
+    show === "redriven" ? "Those that are shown were redriven: it takes the others" : null;
   return (
     <>
-      <Button onClick={() => onAct("redrive")} unable={unable}>
+      <Button onClick={() => onAct("redrive")} unable={unable ?? none}>
         <RotateCcw aria-hidden className="size-4" /> Redrive all that match…
       </Button>
       <Button onClick={() => onAct("discard")} unable={unable}>

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { FastForward, Pause, Play, Trash2 } from "lucide-react";
 import { useState } from "react";
+import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Back } from "@/components/Back";
@@ -25,8 +26,14 @@ const route = getRouteApi("/subscriptions/$name");
 const TABS = ["summary", "subscribers", "settings"] as const;
 const LABELS = { settings: "Settings", subscribers: "Subscribers", summary: "Summary" } as const;
 
+/** What is open, typed or chosen in it belongs to this subscription. */
 export function SubscriptionPage() {
   const { name } = route.useParams();
+  const { tenant } = useCaller();
+  return <Subscription key={`${tenant} ${name}`} name={name} />;
+}
+
+function Subscription({ name }: { readonly name: string }) {
   const { tab } = route.useSearch();
   const unread = useReasonAgainst("manage");
   const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
@@ -74,7 +81,7 @@ export function SubscriptionPage() {
         )}
         {shown && tab === "summary" && <Summary subscription={shown} />}
         {shown && tab === "subscribers" && <Subscribers name={name} />}
-        {shown && tab === "settings" && <Settings key={name} subscription={shown} />}
+        {shown && tab === "settings" && <Settings subscription={shown} />}
       </Allowed>
       {deleting?.name === name && (
         <DeleteSubscription onClose={() => setDeleting(null)} subscription={shown ?? deleting} />

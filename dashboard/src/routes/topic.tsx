@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { Eraser, Trash2 } from "lucide-react";
 import { useState } from "react";
+import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import type { TopicAnswer } from "@/api/schema";
 import { Back } from "@/components/Back";
@@ -40,8 +41,14 @@ const LABELS = {
   summary: "Summary",
 } as const;
 
+/** What is open, typed or chosen in it belongs to this topic. */
 export function TopicPage() {
   const { name } = route.useParams();
+  const { tenant } = useCaller();
+  return <Topic key={`${tenant} ${name}`} name={name} />;
+}
+
+function Topic({ name }: { readonly name: string }) {
   const { tab } = route.useSearch();
   const unread = useReasonAgainstReading(name);
   const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
@@ -78,7 +85,7 @@ export function TopicPage() {
         {topic.isError && shown && <Stale error={topic.error} />}
         {shown && tab === "summary" && <Summary topic={shown} />}
         {shown && tab !== "summary" && <Inside name={name} tab={tab} />}
-        {shown && tab === "settings" && <Settings key={name} topic={shown} />}
+        {shown && tab === "settings" && <Settings topic={shown} />}
       </Allowed>
       {tab === "connect" && <Examples exists={shown !== undefined} topic={name} />}
       {deleting?.name === name && (

@@ -1,6 +1,6 @@
 import { infiniteQueryOptions, queryOptions, useQueryClient } from "@tanstack/react-query";
 import { z } from "zod";
-import { ApiError, heededMs } from "@/api/errors";
+import { ApiError, asApiError, heededMs } from "@/api/errors";
 import { Exact } from "@/api/exact";
 import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
@@ -102,10 +102,13 @@ export const jobQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(JobAnswer, jobAt(id), { signal }),
     queryKey: ["jobs", id],
-    refetchInterval: ({ state: { data, error } }) =>
-      isGone(error) || (data && data.state !== "running")
-        ? false
-        : heededMs(error ? LIST_MS : JOB_MS, error),
+    refetchInterval: ({ state: { data, error } }) => {
+      if (data) {
+        const isOver = isGone(error) || data.state !== "running";
+        return isOver ? false : heededMs(error ? LIST_MS : JOB_MS, error);
+      }
+      return error && asApiError(error).isTransient ? heededMs(LIST_MS, error) : false;
+    },
     retry: false,
   });
 
@@ -139,7 +142,7 @@ type Act = "discard" | "redrive";
 /** How many that would be; the same body without `dry_run` starts the job. */
 export const planJob = (act: Act, meant: object, signal?: AbortSignal) =>
   request(JobAnswer, `/api/dlq/${act}`, {
-    body: { ...takenBy(act, meant), dry_run: true },
+    body: { ...meant, dry_run: true },
     method: "POST",
     signal,
   });
@@ -150,7 +153,7 @@ export const useStartJob = (act: Act, meant: object, until: string | null) =>
     (ask, limits: JobLimits) =>
       ask(JobAnswer, `/api/dlq/${act}`, {
         body: {
-          ...takenBy(act, meant),
+          ...meant,
           // Those that were chosen one by one are these in any case.
           ...(until !== null && !("ids" in meant) && { to_time: until }),
           ...limits,
@@ -159,12 +162,6 @@ export const useStartJob = (act: Act, meant: object, until: string | null) =>
       }),
     { touches: LETTERS },
   );
-
-/** Those that were redriven are no filter of a redrive: it never takes them. */
-function takenBy(act: Act, meant: object): object {
-  const { redriven, ...rest } = meant as { redriven?: boolean };
-  return act === "discard" && redriven !== undefined ? { ...rest, redriven } : rest;
-}
 
 export const useCancelJob = (id: string) =>
   useAct((ask) => ask(JobAnswer, jobAt(id), { method: "DELETE" }), { touches: [["jobs"]] });

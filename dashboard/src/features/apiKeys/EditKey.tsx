@@ -1,16 +1,19 @@
 import { useQuery } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
 import type { KeyAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
 import { Leave, Outcome } from "@/components/Outcome";
+import { Overtaken } from "@/components/Overtaken";
 import { exactly } from "@/components/times";
+import { useEdits } from "@/components/useEdits";
 import { KEY_LIMITS, keyChange, keyFieldsOf, keyProblems } from "@/features/apiKeys/editing";
 import { ENDS, NAME_MAX_CHARS } from "@/features/apiKeys/model";
 import { ScopeFields } from "@/features/apiKeys/ScopeFields";
 import { isOwnKey } from "@/features/signin/model";
 import { LimitFields } from "@/features/tenants/LimitFields";
+import { overtakenLimits } from "@/features/tenants/model";
 import { serverNow } from "@/live/serverClock";
 import { useChangeKey } from "@/services/apiKeys";
 import { whoamiQuery } from "@/services/server";
@@ -22,13 +25,14 @@ interface EditKeyProps {
 
 /** Name, rights, end and limits; its secret and its id stay. */
 export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
-  // As it was when it was opened: what comes in meanwhile does not change what is typed.
-  const [before] = useState(keyAnswer);
-  const [fields, setFields] = useState(() => keyFieldsOf(before));
+  const { limits: bounds, ...there } = keyFieldsOf(keyAnswer);
+  const own = useEdits(there);
+  const limits = useEdits(bounds);
+  const fields = { ...own.shown, limits: limits.shown };
   const { data: who } = useQuery(whoamiQuery());
-  const change = useChangeKey(before.id);
-  const problems = keyProblems(fields, before);
-  const body = keyChange(fields, before, serverNow());
+  const change = useChangeKey(keyAnswer.id);
+  const problems = keyProblems(fields, keyAnswer);
+  const body = keyChange(fields, keyAnswer, serverNow());
   const unable = reasonAgainst(Object.values(problems), body);
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -39,20 +43,20 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
     <form className="space-y-4" noValidate onSubmit={submit}>
       <p className="text-dim">
         Connections that use it have what it gives then within two seconds.
-        {isOwnKey(who, before.id) && " You are signed in with it: what you take away is gone."}
+        {isOwnKey(who, keyAnswer.id) && " You are signed in with it: what you take away is gone."}
       </p>
       <Field
         autoComplete="off"
         label="Name"
         maxLength={NAME_MAX_CHARS}
-        onChange={(event) => setFields({ ...fields, name: event.target.value })}
+        onChange={(event) => own.change({ ...own.shown, name: event.target.value })}
         problem={problems.name}
         value={fields.name}
       />
       {choices ? (
         <ScopeFields
           choices={choices}
-          onChange={(next) => setFields({ ...fields, choices: next })}
+          onChange={(next) => own.change({ ...own.shown, choices: next })}
           problem={problems.scopes}
           who={who}
         />
@@ -66,12 +70,12 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
         label="It ends"
         onChange={({ target }) => {
           const chosen = target.selectedIndex - 1;
-          setFields({ ...fields, end: chosen < 0 ? null : chosen });
+          own.change({ ...own.shown, end: chosen < 0 ? null : chosen });
         }}
         value={String(fields.end)}
       >
         <option value="null">
-          as now: {before.expires_at ? exactly(before.expires_at) : "when it is revoked"}
+          as now: {keyAnswer.expires_at ? exactly(keyAnswer.expires_at) : "when it is revoked"}
         </option>
         {ENDS.map(({ label }, index) => (
           <option key={label} value={String(index)}>
@@ -79,16 +83,18 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
           </option>
         ))}
       </Choice>
-      <LimitFields
-        fields={fields.limits}
-        onChange={(limits) => setFields({ ...fields, limits })}
-        only={KEY_LIMITS}
+      <LimitFields fields={fields.limits} onChange={limits.change} only={KEY_LIMITS} />
+      <Overtaken
+        fields={[
+          ...own.overtaken.map((each) => (each === "name" ? `Name, now ${there.name}` : "Rights")),
+          ...overtakenLimits(limits.overtaken, bounds),
+        ]}
       />
       <Outcome act={change} may="The key may have been changed" not="The key was not changed" />
       <div className="flex flex-wrap justify-end gap-2">
         <Leave onClick={onDone}>Back</Leave>
         <Button look="primary" type="submit" unable={unable}>
-          {change.isPending ? "Saving…" : `Save key ${before.name}`}
+          {change.isPending ? "Saving…" : `Save key ${keyAnswer.name}`}
         </Button>
       </div>
     </form>

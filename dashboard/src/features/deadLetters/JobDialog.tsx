@@ -52,7 +52,9 @@ export function JobDialog({ act, meant, onClose, onJob, what }: JobDialogProps) 
 }
 
 function nothing(act: Act, meant: Meant): string {
-  if ("ids" in meant) return "None of them is there any more.";
+  if ("ids" in meant) {
+    return `None of them is there any more${act === "redrive" ? ", or they were redriven" : ""}.`;
+  }
   return act === "redrive" ? "Nothing matches that was not redriven yet." : "Nothing matches.";
 }
 

@@ -55,24 +55,21 @@ export function LetterTable(props: LetterTableProps) {
       </div>
     </div>
   );
-  const row = (index: number) => {
-    const letter = letters[index];
-    if (!letter) return null;
-    return (
-      <Row
-        index={index}
-        isChosen={chosen.has(letter.id)}
-        isOpen={letter.id === open}
-        letter={letter}
-        look={look}
-        onChoose={onChoose}
-      />
-    );
-  };
+  const row = (letter: Letter, index: number) => (
+    <Row
+      index={index}
+      isChosen={chosen.has(letter.id)}
+      isOpen={letter.id === open}
+      letter={letter}
+      look={look}
+      onChoose={onChoose}
+    />
+  );
   return (
     <VirtualRows
-      count={letters.length}
       head={head}
+      items={letters}
+      keyOf={({ id }) => id}
       label="Dead letters"
       list={list}
       note={

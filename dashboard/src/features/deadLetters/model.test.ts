@@ -6,6 +6,7 @@ import {
   LettersSearch,
   letters,
   merged,
+  takenBy,
   whichOf,
   wholeWithin,
   within,
@@ -45,6 +46,7 @@ describe("which dead letters are meant", () => {
 
   it("is said in words, each filter with its own", () => {
     expect(described({})).toBe("all dead letters");
+    expect(described({ show: "redriven" })).toBe("dead letters that were redriven");
     expect(described({ reason: "no funds", subscription: "billing" })).toBe(
       "dead letters of subscription billing, reason: no funds",
     );
@@ -114,6 +116,15 @@ it.each([
   ["Infinity", null],
 ])("a rate is a plain number that the server takes: %s", (typed, value) => {
   expect(within(typed, 0.01, 10_000)).toBe(value);
+});
+
+it("a job takes those that are shown, and of a redrive only those that were not redriven", () => {
+  const of = { topic: "t" };
+  expect(takenBy("redrive", { ...of, show: "redriven" }, 0)).toBeNull();
+  expect(takenBy("redrive", { ...of, show: "open" }, 0)).toEqual(of);
+  expect(takenBy("redrive", { ...of, show: "all" }, 0)).toEqual(of);
+  expect(takenBy("discard", { ...of, show: "redriven" }, 0)).toEqual({ ...of, redriven: true });
+  expect(takenBy("discard", { ...of, show: "all" }, 0)).toEqual(of);
 });
 
 it("so many are a whole number", () => {

@@ -5,6 +5,7 @@ import "@/api/withoutEval";
 import { z } from "zod";
 import type { DeadLetterGroup } from "@/api/schema";
 import { count } from "@/components/format";
+import type { Act } from "@/features/deadLetters/acts";
 
 const text = z.coerce.string().max(1_024).optional().catch(undefined);
 const SINCE_S = { "1h": 3_600, "24h": 86_400, "7d": 604_800 } as const;
@@ -90,8 +91,17 @@ function subscriptionText(name: string): string {
 
 /** Which are meant, for a dialog: the whole sentence. */
 export function described(search: Partial<LettersSearch>): string {
-  const said = chips(search).map((chip) => chip.text);
+  const redriven = search.show === "redriven" ? ["that were redriven"] : [];
+  const said = [...redriven, ...chips(search).map((chip) => chip.text)];
   return said.length === 0 ? "all dead letters" : `dead letters ${said.join(", ")}`;
+}
+
+/** Those that match, as a job takes them; null if it takes none of them. A redrive takes only those that were not
+ * redriven, and has no filter for that. */
+export function takenBy(act: Act, search: Partial<LettersSearch>, now: number): Which | null {
+  const { redriven, ...which } = whichOf(search, now);
+  if (act === "redrive") return redriven ? null : which;
+  return { ...which, ...(redriven !== undefined && { redriven }) };
 }
 
 /** Groups of several pages, each once, the largest first. */

@@ -16,7 +16,9 @@ export function LiveTail({ look }: { readonly look: Look }) {
   const [view, feed] = useTail(look.topic);
   // What was shown when somebody began to read further down.
   const [held, setHeld] = useState<TailView | null>(null);
-  const toggle = () => (view.isPaused ? feed.goOn() : feed.pause());
+  const toggle = () =>
+    // Who has it go on here means this, whatever the pace of the page.
+    view.isPaused ? feed.release("pace", "person") : feed.hold("person");
   usePauseKey(toggle);
   const shown = held ?? view;
   const rows = shown.rows.map((row) => asRow(row, isPattern(look.topic)));

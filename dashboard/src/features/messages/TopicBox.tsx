@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
+import { flushSync } from "react-dom";
 import { inputClass } from "@/components/Field";
 import { topicNamesQuery } from "@/services/topics";
 
@@ -36,10 +37,14 @@ export function TopicBox({ label, onTopic, topic }: TopicBoxProps) {
         autoComplete="off"
         className={inputClass}
         list={id}
-        onBlur={() => choose(typed)}
+        onBlur={({ target }) => choose(target.value)}
         onChange={({ target }) => {
           setTyped(target.value);
           if (offered.includes(target.value) && target.value !== typed) choose(target.value);
+        }}
+        onKeyDown={(event) => {
+          // Before Esc leaves the field: what was not chosen does not count.
+          if (event.key === "Escape") flushSync(() => setTyped(topic));
         }}
         placeholder="Topic"
         spellCheck={false}

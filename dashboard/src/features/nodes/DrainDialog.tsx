@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import type { NodeAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { counted } from "@/components/format";
@@ -15,14 +16,21 @@ interface DrainDialogProps {
 /** Says what draining a node, or having it serve again, does; then how far it is, until it is there. */
 export function DrainDialog({ node, onClose }: DrainDialogProps) {
   // What it is for does not change while it is open, whatever the node does.
+  const [isDraining] = useState(node.state !== "draining");
   const drain = useDrain(node.id);
-  const isDraining = drain.variables ?? node.state !== "draining";
+  const isElsewhere = !drain.isPending && !drain.data && isDraining === (node.state === "draining");
   const title = isDraining ? `Drain ${node.id}?` : `Have ${node.id} serve again?`;
   return (
     <Modal onClose={onClose} open title={title}>
       <div className="space-y-4">
         {!drain.data && (isDraining ? <Leaving node={node} /> : <Returning />)}
         {drain.data && <Progress first={drain.data} id={node.id} isDraining={isDraining} />}
+        {isElsewhere && (
+          <p className="text-warn" role="status">
+            {isDraining ? "It has begun to drain" : "It serves again"} since this was opened:
+            somebody else has seen to it.
+          </p>
+        )}
         <Outcome act={drain} may="It may have been done" not="It was not done" />
         <div className="flex flex-wrap justify-end gap-2">
           <Leave onClick={onClose}>{drain.data ? "Close" : "Cancel"}</Leave>

@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Outlet, rootRouteId, useNavigate, useSearch } from "@tanstack/react-router";
 import { Cable } from "lucide-react";
-import { Fragment, type ReactNode, Suspense, useState } from "react";
+import { Fragment, type ReactNode, Suspense, useEffect, useState } from "react";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
 import { Examples } from "@/features/connect/Examples";
 import { KeySheet } from "@/features/keys/KeySheet";
+import { keepFocus } from "@/features/keys/keepFocus";
 import type { Act } from "@/features/keys/model";
 import { focusRowOf, moveInRows, useKeys } from "@/features/keys/useKeys";
 import { Palette } from "@/features/palette/Palette";
@@ -24,6 +25,7 @@ export function Shell() {
   const [sheet, setSheet] = useState<Sheet | null>(null);
   const navigate = useNavigate();
   const close = () => setSheet(null);
+  useEffect(keepFocus, []);
   useKeys((act) => perform(act, setSheet, (to) => void navigate({ to })));
   return (
     <div className="flex min-h-dvh flex-col">

@@ -1,12 +1,15 @@
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Outcome } from "@/components/Outcome";
+import { Overtaken } from "@/components/Overtaken";
+import { useEdits } from "@/components/useEdits";
 import {
   changes,
   parseSetting,
   SETTINGS,
+  type Setting,
   settingText,
   type Texts,
 } from "@/features/subscriptions/model";
@@ -14,15 +17,15 @@ import { useReasonAgainst } from "@/services/server";
 import { useChangeSubscription } from "@/services/subscriptions";
 
 export function Settings({ subscription }: { readonly subscription: SubscriptionAnswer }) {
-  const [texts, setTexts] = useState<Texts | null>(null);
+  const there = current(subscription);
+  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeSubscription(subscription.name);
   const unable = useReasonAgainst("manage", subscription.topic);
-  const shown = texts ?? current(subscription);
   const wanted = changes(shown, subscription);
   const nothing = wanted !== null && Object.keys(wanted).length === 0;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (wanted && !nothing && !unable) change.start(wanted, () => setTexts(null));
+    if (wanted && !nothing && !unable) change.start(wanted, undo);
   };
   return (
     <form className="max-w-md space-y-4" noValidate onSubmit={submit}>
@@ -38,17 +41,20 @@ export function Settings({ subscription }: { readonly subscription: Subscription
             hint={hint}
             key={setting}
             label={label}
-            onChange={(event) => setTexts({ ...shown, [setting]: event.target.value })}
+            onChange={(event) => type({ ...shown, [setting]: event.target.value })}
             problem={"problem" in parsed ? parsed.problem : null}
             value={shown[setting]}
           />
         );
       })}
+      <Overtaken
+        fields={overtaken.map((each) => `${labelOf(each)}, now ${there[each] || "never"}`)}
+      />
       <Outcome
         act={change}
         may="It may have been changed"
         not="Nothing was changed"
-        onLook={() => setTexts(null)}
+        onLook={undo}
       />
       <div className="flex items-center gap-3">
         <Button
@@ -58,14 +64,16 @@ export function Settings({ subscription }: { readonly subscription: Subscription
         >
           {change.isPending ? "Saving…" : "Save settings"}
         </Button>
-        {texts && <Button onClick={() => setTexts(null)}>Undo</Button>}
+        {isEdited && <Button onClick={undo}>Undo</Button>}
         <span aria-live="polite" className="text-ok">
-          {change.isSuccess && !texts && "Saved."}
+          {change.isSuccess && !isEdited && "Saved."}
         </span>
       </div>
     </form>
   );
 }
+
+const labelOf = (setting: Setting) => SETTINGS.find((each) => each.setting === setting)?.label;
 
 function current(subscription: SubscriptionAnswer): Texts {
   const pairs = SETTINGS.map(({ setting }) => [

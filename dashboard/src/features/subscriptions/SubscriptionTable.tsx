@@ -37,14 +37,12 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
   );
   return (
     <VirtualRows
-      count={subscriptions.length}
       head={head}
+      items={subscriptions}
+      keyOf={({ name }) => name}
       label="Subscriptions"
       list={list}
-      row={(index) => {
-        const subscription = subscriptions[index];
-        return subscription && <Row index={index} subscription={subscription} />;
-      }}
+      row={(subscription, index) => <Row index={index} subscription={subscription} />}
     >
       {counted(subscriptions.length, "subscription")}
     </VirtualRows>

@@ -116,6 +116,8 @@ export function settingText(setting: Setting, value: number | null): string {
 export function changes(texts: Texts, now: SubscriptionAnswer): Partial<SubscriptionChange> | null {
   const found: Partial<Record<Setting, number | null>> = {};
   for (const { setting } of SETTINGS) {
+    // What nobody has typed is understood, whatever it is.
+    if (texts[setting] === settingText(setting, now[setting])) continue;
     const parsed = parseSetting(setting, texts[setting]);
     if ("problem" in parsed) return null;
     if (parsed.value !== now[setting]) found[setting] = parsed.value;

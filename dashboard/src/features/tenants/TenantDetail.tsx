@@ -7,14 +7,17 @@ import { Field } from "@/components/Field";
 import { counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
+import { Overtaken } from "@/components/Overtaken";
 import { Failure, Loading } from "@/components/states";
 import { exactly } from "@/components/times";
+import { useEdits } from "@/components/useEdits";
 import { Bars } from "@/features/tenants/Bars";
 import { LimitFields } from "@/features/tenants/LimitFields";
 import {
   fieldsOf,
   limitsChange,
   limitTexts,
+  overtakenLimits,
   reasonAgainstDeleting,
 } from "@/features/tenants/model";
 import { tenantQuery, useChangeTenant, useDeleteTenant } from "@/services/tenants";
@@ -96,9 +99,10 @@ interface StepProps {
 }
 
 function ChangeLimits({ onDone, tenant }: StepProps) {
-  const [fields, setFields] = useState(() => fieldsOf(tenant.limits));
+  const there = fieldsOf(tenant.limits);
+  const { change: type, overtaken, shown } = useEdits(there);
   const change = useChangeTenant(tenant.name);
-  const limits = limitsChange(fields, tenant.limits);
+  const limits = limitsChange(shown, tenant.limits);
   const total = limits === null ? 0 : Object.keys(limits).length;
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -109,7 +113,8 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
       <p className="text-dim">
         They count at once. What there is already of more than a limit stays; nothing is added.
       </p>
-      <LimitFields fields={fields} onChange={setFields} />
+      <LimitFields fields={shown} onChange={type} />
+      <Overtaken fields={overtakenLimits(overtaken, there)} />
       <Outcome
         act={change}
         may="The limits may have been changed"

@@ -52,8 +52,8 @@ describe("limits", () => {
   });
 
   it("are whole numbers", () => {
-    expect(["", "0", " 12 "].map(limitProblem)).toEqual([null, null, null]);
-    for (const text of ["-1", "1.5", "1e3", "x", "99999999999999999999"]) {
+    expect(["", "0", " 12 ", "9007199254740992"].map(limitProblem)).toEqual(Array(4).fill(null));
+    for (const text of ["-1", "1.5", "1e3", "x", "9007199254740993"]) {
       expect(limitProblem(text)).not.toBeNull();
       expect(limitsChange({ ...fieldsOf({}), topics: text }, {})).toBeNull();
     }

@@ -7,7 +7,8 @@ import type { Tone } from "@/components/stateColours";
 const NEAR_SHARE = 0.75;
 const FULL_SHARE = 0.95;
 const NAME = /^[a-z0-9_-]{1,63}$/;
-const BOUND_MAX = Number.MAX_SAFE_INTEGER;
+// As the server's.
+const BOUND_MAX = 2n ** 53n;
 
 export interface LimitKind {
   readonly label: string;
@@ -83,10 +84,19 @@ export function fieldsOf(limits: TenantLimits): LimitFields {
 }
 
 export function limitProblem(text: string): string | null {
-  if (text.trim() === "" || /^\d+$/.test(text.trim())) {
-    return Number(text) <= BOUND_MAX ? null : "That is more than a limit can be.";
+  if (/^\d*$/.test(text.trim())) {
+    return BigInt(text) <= BOUND_MAX ? null : "That is more than a limit can be.";
   }
   return "A whole number, or nothing for no limit.";
+}
+
+/** Limits that somebody else has changed, each with what it is now. */
+export function overtakenLimits(
+  limits: readonly (keyof TenantLimits)[],
+  there: LimitFields,
+): string[] {
+  const found = LIMITS.filter(({ limit }) => limits.includes(limit));
+  return found.map(({ label, limit }) => `${label}, now ${there[limit] || "no limit"}`);
 }
 
 /** What differs, as the API takes it; null if something is no number. */
@@ -94,6 +104,8 @@ export function limitsChange(fields: LimitFields, before: TenantLimits): LimitsC
   const change: Record<string, number | null> = {};
   for (const { limit } of LIMITS) {
     const text = fields[limit].trim();
+    // What nobody has typed is understood, whatever it is.
+    if (text === String(before[limit] ?? "")) continue;
     if (limitProblem(text) !== null) return null;
     const bound = text === "" ? null : Number(text);
     if (bound !== (before[limit] ?? null)) change[limit] = bound;

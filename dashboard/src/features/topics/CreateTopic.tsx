@@ -8,7 +8,7 @@ import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
 import { kept, nameProblem, textsOf } from "@/features/topics/model";
-import { bounds, changed, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
+import { changedBounds, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
 import { useReasonAgainst } from "@/services/server";
 import { retentionDefaultsQuery, useCreateTopic } from "@/services/topics";
 
@@ -47,9 +47,8 @@ function Form({ onDone }: { readonly onDone: () => void }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    const wanted = bounds(texts);
-    if (problem || (own && !wanted)) return;
-    const retention = own && wanted ? changed(wanted, texts, before) : {};
+    const retention = own ? changedBounds(texts, before) : {};
+    if (problem || !retention) return;
     create.start({ name, retention }, () => {
       onDone();
       void navigate({ params: { name }, to: "/topics/$name" });

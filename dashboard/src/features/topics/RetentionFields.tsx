@@ -27,20 +27,15 @@ export function RetentionFields({ empty = "no bound", onChange, texts }: Retenti
   });
 }
 
-/** Of bounds as they were typed those that differ: what is not said stays the server's default. */
-export function changed(wanted: Record<Bound, number | null>, shown: Texts, before: Texts) {
-  const differs = BOUNDS.filter(({ bound }) => shown[bound].trim() !== before[bound]);
-  return Object.fromEntries(differs.map(({ bound }) => [bound, wanted[bound]]));
-}
-
-/** The bounds that were typed; null while one of them is not understood. */
-export function bounds(texts: Texts): Record<Bound, number | null> | null {
-  const found: Record<Bound, number | null> = {
-    max_age_s: null,
-    max_bytes: null,
-    max_messages: null,
-  };
+/** The bounds that were typed and differ from what there was; null while one of them is not understood. What is not
+ * said stays as it is, or the server's default. */
+export function changedBounds(
+  texts: Texts,
+  before: Texts,
+): Partial<Record<Bound, number | null>> | null {
+  const found: Partial<Record<Bound, number | null>> = {};
   for (const { bound, units } of BOUNDS) {
+    if (texts[bound].trim() === before[bound]) continue;
     const parsed = parseBound(texts[bound], units);
     if ("problem" in parsed) return null;
     found[bound] = parsed.value;

@@ -2,24 +2,26 @@ import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Outcome } from "@/components/Outcome";
+import { Overtaken } from "@/components/Overtaken";
 import { Failure } from "@/components/states";
-import { textsOf } from "@/features/topics/model";
-import { bounds, RetentionFields, type Texts } from "@/features/topics/RetentionFields";
+import { useEdits } from "@/components/useEdits";
+import { BOUNDS, type Bound, textsOf } from "@/features/topics/model";
+import { changedBounds, RetentionFields } from "@/features/topics/RetentionFields";
 import { ShrinkTopic } from "@/features/topics/ShrinkTopic";
 import { type Loss, lossOf } from "@/features/topics/shrinking";
 import { useReasonAgainst } from "@/services/server";
 import { useChangeTopic, useLookAtTopic } from "@/services/topics";
 
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
-  const [texts, setTexts] = useState<Texts | null>(null);
+  const there = textsOf(topic.retention);
+  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeTopic(topic.name);
   const look = useLookAtTopic(topic.name);
   const unable = useReasonAgainst("manage", topic.name);
   const [asked, setAsked] = useState<Loss | null>(null);
-  const shown = texts ?? textsOf(topic.retention);
-  const wanted = bounds(shown);
+  const wanted = changedBounds(shown, there);
   const forget = () => {
-    setTexts(null);
+    undo();
     setAsked(null);
   };
   const save = () => {
@@ -28,11 +30,11 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!wanted || !texts || unable || change.isOut()) return;
+    if (!wanted || !isEdited || unable || change.isOut()) return;
     change.reset();
     // What is shown may be older than what has come since.
     look.start(undefined, (now) => {
-      const loss = lossOf(now, wanted);
+      const loss = lossOf(now, { ...now.retention, ...wanted });
       if (loss) setAsked(loss);
       else save();
     });
@@ -43,7 +45,10 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
         <p className="text-dim">
           What is over a bound is removed within seconds, the oldest first.
         </p>
-        <RetentionFields onChange={setTexts} texts={shown} />
+        <RetentionFields onChange={type} texts={shown} />
+        <Overtaken
+          fields={overtaken.map((each) => `${labelOf(each)}, now ${there[each] || "no bound"}`)}
+        />
         {look.error && <Failure error={look.error} what="Nothing was changed" />}
         <Outcome
           act={change}
@@ -56,13 +61,13 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
           <Button
             look="primary"
             type="submit"
-            unable={unable ?? (texts ? null : "Nothing was changed yet")}
+            unable={unable ?? (isEdited ? null : "Nothing was changed yet")}
           >
             {look.isPending || change.isPending ? "Saving…" : "Save settings"}
           </Button>
-          {texts && <Button onClick={() => setTexts(null)}>Undo</Button>}
+          {isEdited && <Button onClick={undo}>Undo</Button>}
           <span aria-live="polite" className="text-ok">
-            {change.isSuccess && !texts && "Saved."}
+            {change.isSuccess && !isEdited && "Saved."}
           </span>
         </div>
       </form>
@@ -79,3 +84,5 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
     </>
   );
 }
+
+const labelOf = (bound: Bound) => BOUNDS.find((each) => each.bound === bound)?.label;

@@ -6,8 +6,8 @@ import { bytes, count, exactDuration } from "@/components/format";
 const NAME_MAX_CHARS = 255;
 const NAME = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 const AMOUNT = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i;
-// The server's is one more, of which no number here can be told.
-const BOUND_MAX = Number.MAX_SAFE_INTEGER;
+// As the server's: the last number here that is not also another one.
+const BOUND_MAX = 2 ** 53;
 
 const SECONDS: Readonly<Record<string, number>> = { "": 1, d: 86_400, h: 3_600, min: 60, s: 1 };
 const BYTES: Readonly<Record<string, number>> = {
@@ -54,8 +54,14 @@ export function parseBound(text: string, units: Readonly<Record<string, number>>
     return { problem: `A number${names.length ? `, with ${names.join(", ")} behind it` : ""}.` };
   }
   const value = Math.round(Number(found[1]) * size);
-  if (value < 1 || value > BOUND_MAX) return { problem: "From 1 to 2^53 - 1." };
+  const isTooLarge = value > BOUND_MAX || (size === 1 && isMore(found[1] ?? "", BOUND_MAX));
+  if (value < 1 || isTooLarge) return { problem: "From 1 to 2^53." };
   return { value };
+}
+
+/** Whether digits are more than the number, told exactly. */
+function isMore(digits: string, than: number): boolean {
+  return /^\d+$/.test(digits) && BigInt(digits) > than;
 }
 
 /** A bound as it would be typed. */

@@ -14,7 +14,7 @@ export interface Loss {
 }
 
 /** What goes once the bounds are others, as far as it can be told; null if nothing does. */
-export function lossOf(topic: TopicAnswer, wanted: Record<Bound, number | null>): Loss | null {
+export function lossOf(topic: TopicAnswer, wanted: Retention): Loss | null {
   const stored = storedCount(topic);
   if (stored === 0) return null;
   const { max_age_s, max_bytes, max_messages } = smaller(topic.retention, wanted);
@@ -41,9 +41,9 @@ export function lossOf(topic: TopicAnswer, wanted: Record<Bound, number | null>)
 }
 
 /** The bounds that are lower than before, or new. */
-function smaller(before: Retention, wanted: Record<Bound, number | null>) {
+function smaller(before: Retention, wanted: Retention) {
   const one = (bound: Bound) => {
-    const value = wanted[bound];
+    const value = wanted[bound] ?? null;
     const had = before[bound] ?? Number.POSITIVE_INFINITY;
     return value !== null && value < had ? value : null;
   };
