@@ -38,6 +38,8 @@ export interface Act<Variables, Answer> {
 }
 
 interface ActOptions {
+  /** What is shown of what it has changed, which its answer is the newest of. */
+  readonly answers?: QueryKey;
   /** How long its answer is kept, in milliseconds. */
   readonly gcTime?: number;
   /** `onDone` is called in any case: what the answer has is nowhere else. */
@@ -49,10 +51,10 @@ interface ActOptions {
 /** For the tenant that the page is of, and who has signed in, when whoever calls this appears: when a dialog opens. */
 export function useAct<Variables, Answer>(
   does: (ask: Ask, variables: Variables) => Promise<Answer>,
-  { gcTime = 300_000, isKept = false, touches }: ActOptions,
+  { answers, gcTime = 300_000, isKept = false, touches }: ActOptions,
 ): Act<Variables, Answer> {
   const client = useQueryClient();
-  const [ask] = useState(() => askingAsNow(client));
+  const [{ ask, isForPage }] = useState(() => askingAsNow(client));
   const isMounted = useMounted();
   const isOut = useRef(false);
   // Until its end is drawn: a second click on what is about to go would start it again.
@@ -66,6 +68,9 @@ export function useAct<Variables, Answer>(
     gcTime,
     mutationFn: (variables: Variables) => does(ask, variables),
     onSettled: look,
+    onSuccess: (answer) => {
+      if (answers && isForPage()) client.setQueryData(answers, answer);
+    },
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: each end that was drawn
   useEffect(() => {
@@ -98,18 +103,23 @@ export function useAct<Variables, Answer>(
   };
 }
 
-function askingAsNow(client: QueryClient): Ask {
+/** `isForPage`: whether the page is still of the same tenant and person. */
+function askingAsNow(client: QueryClient): { ask: Ask; isForPage: () => boolean } {
   const { tenant } = currentCaller();
   const who = () => client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
   const before = who();
-  return async (schema, path, asked = {}) => {
+  const isForPage = () => {
     const now = who();
-    if (currentCaller().tenant !== tenant || (before && now && !isSame(before, now))) {
+    return currentCaller().tenant === tenant && (!before || !now || isSame(before, now));
+  };
+  const ask: Ask = async (schema, path, asked = {}) => {
+    if (!isForPage()) {
       const about = "the page is of another tenant or somebody else by now, so this was not sent";
       throw new ApiError(0, "caller_changed", about);
     }
     return request(schema, path, { ...asked, tenant });
   };
+  return { ask, isForPage };
 }
 
 function useMounted() {

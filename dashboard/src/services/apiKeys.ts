@@ -64,6 +64,7 @@ export function useRotateKey(id: string) {
 /** What it gives may be what the page has. */
 export const useChangeKey = (id: string) =>
   useAct((ask, body: ChangedKey) => ask(KeyAnswer, at(id), { body, method: "PATCH" }), {
+    answers: keyQuery(id).queryKey,
     touches: [["keys"], whoamiQuery().queryKey],
   });
 

@@ -122,7 +122,7 @@ export const useChangeSubscription = (name: string) =>
   useAct(
     (ask, body: Partial<SubscriptionChange>) =>
       ask(SubscriptionAnswer, at(name), { body, method: "PATCH" }),
-    TOUCHES,
+    { ...TOUCHES, answers: subscriptionQuery(name).queryKey },
   );
 
 export const usePauseSubscription = (name: string) =>

@@ -57,7 +57,7 @@ export const useChangeTenant = (name: string) =>
   useAct(
     (ask, limits: LimitsChange) =>
       ask(TenantAnswer, at(name), { body: { limits }, method: "PATCH" }),
-    TOUCHES,
+    { ...TOUCHES, answers: tenantQuery(name).queryKey },
   );
 
 export const useDeleteTenant = (name: string) =>

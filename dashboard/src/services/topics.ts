@@ -81,7 +81,7 @@ export const useChangeTopic = (name: string) =>
   useAct(
     (ask, retention: Partial<Retention>) =>
       ask(TopicAnswer, at(name), { body: { retention }, method: "PATCH" }),
-    TOUCHES,
+    { ...TOUCHES, answers: topicQuery(name).queryKey },
   );
 
 /** How many messages a purge would remove. */
