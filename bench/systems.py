@@ -181,13 +181,16 @@ class ConduitOnPostgres(Conduit):
         self.cluster.remove()
 
     def cpu_s(self) -> float:
-        """Of Conduit, and of every process of PostgreSQL that is there now."""
+        """Of Conduit, and of every process of PostgreSQL, also of those that have ended."""
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 fields = stat.read_text().rsplit(")", 1)[1].split()
-                if int(fields[1]) == self.cluster.pid or stat.parent.name == str(self.cluster.pid):
+                if int(fields[1]) == self.cluster.pid:
                     ticks += int(fields[11]) + int(fields[12])
+                elif stat.parent.name == str(self.cluster.pid):
+                    # Its own, and what its children had when they ended.
+                    ticks += sum(map(int, fields[11:15]))
         return super().cpu_s() + ticks / TICKS
 
 

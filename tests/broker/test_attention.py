@@ -8,7 +8,7 @@ from conduit.broker.administer.attention import (
     GROWTH_MAX_S,
     LOOK_INTERVAL_S,
     MARK_INTERVAL_S,
-    STALE_S,
+    STALE_INTERVALS_COUNT,
     TENANTS_STEP_COUNT,
     TROUBLED_MAX_COUNT,
     TROUBLES,
@@ -23,6 +23,7 @@ from conduit.protocol.frames import Nack
 from tests.broker.kit import Bench, running_broker
 
 T, OTHER = "default", "other"
+STALE_S = STALE_INTERVALS_COUNT * LOOK_INTERVAL_S
 
 
 @pytest.fixture
@@ -70,6 +71,22 @@ async def test_what_was_seen_long_ago_is_looked_at_again_before_it_is_told(bench
     bench.clock.seconds += STALE_S + 1
     await bench.broker.attention.looked()
     assert told(bench.broker.attention.of(T)) == []
+
+
+async def test_very_many_are_looked_at_more_rarely_and_what_is_older_is_fresh(bench, monkeypatch):
+    monkeypatch.setattr("conduit.broker.administer.attention.LOOKED_AT_PER_S", 0.05)
+    await create(bench, "s")
+    assert told(await look(bench)) == []
+    await bench.publish_many("t", 1)
+    assert told(await look(bench)) == []
+    seen = await look(bench)
+    assert (told(seen), seen.age_s, seen.interval_s) == ([("absent", "s", 1)], 0.0, 20.0)
+    bench.clock.seconds += 2 * seen.interval_s
+    assert bench.broker.attention.of(T).is_fresh
+    # However many they are, once a minute.
+    for number in range(5):
+        await create(bench, f"more-{number}")
+    assert bench.broker.attention.of(T).interval_s == 60.0
 
 
 async def test_the_next_tenant_of_a_name_is_told_nothing_of_the_one_before(bench: Bench):

@@ -12,13 +12,9 @@ import pytest
 from tests.browser.axe import look_over, violations
 from tests.browser.dashboard import (
     UNKNOWN,
-    focused,
-    go,
     settled,
     sign_in,
     signed_in,
-    tab_to,
-    walk_to,
     watched,
 )
 from tests.support.access import Guarded, guarded_server
@@ -354,55 +350,3 @@ def test_no_view_breaks_a_rule_for_people_who_see_or_move_otherwise(browser, gua
         page.get_by_role("button", name="Rotate key a key").click()
         page.locator("[data-secret]").wait_for()
         assert violations(page) == []
-
-
-def test_the_keyboard_alone_goes_to_a_key_revokes_it_and_comes_back(browser, guarded):
-    acme = guarded.create_key("acme", name="to be revoked")
-    with operating(browser, guarded, "topics?tenant=acme") as page:
-        go(page, "k")
-        row = page.get_by_role("link", name="to be revoked")
-        walk_to(page, row)
-        page.keyboard.press("Enter")
-        tab_to(page, page.get_by_role("button", name="Revoke…"))
-        page.keyboard.press("Enter")
-        tab_to(page, page.get_by_label("Type to be revoked to revoke it"))
-        page.keyboard.type("to be revoked")
-        page.keyboard.press("Enter")
-        page.get_by_role("dialog").get_by_text("revoked", exact=True).first.wait_for()
-        page.keyboard.press("Escape")
-        page.get_by_role("dialog").wait_for(state="detached")
-        assert f"key={acme['id']}" not in page.url
-    assert guarded.signed(acme["key"]).get("/api/whoami").status == 401
-
-
-def test_the_keyboard_alone_goes_to_a_tenant_and_to_what_was_done_and_comes_back(browser, guarded):
-    with operating(browser, guarded, "") as page:
-        go(page, "e")
-        row = page.get_by_role("link", name="blue", exact=True)
-        walk_to(page, row)
-        page.keyboard.press("Enter")
-        tab_to(page, page.get_by_role("button", name="Change limits…"))
-        page.keyboard.press("Enter")
-        tab_to(page, page.get_by_role("textbox", name="Topics"))
-        page.keyboard.press("Control+A")
-        page.keyboard.type("3")
-        page.keyboard.press("Enter")
-        page.get_by_text("1 of 3").last.wait_for()
-        page.get_by_role("button", name="Change limits…").wait_for()
-        page.keyboard.press("Escape")
-        page.get_by_role("dialog").wait_for(state="detached")
-        focused(row)
-        go(page, "a")
-        page.get_by_role("heading", name="Audit log").wait_for()
-        page.get_by_role("table").wait_for()
-        page.keyboard.press("/")
-        page.keyboard.type(guarded.actor)
-        page.wait_for_url("**actor=key**")
-        page.keyboard.press("Escape")
-        row = page.get_by_role("button", name=re.compile("Details of tenant.change")).first
-        walk_to(page, row)
-        page.keyboard.press("Enter")
-        page.get_by_role("dialog").get_by_text("127.0.0.1").wait_for()
-        page.keyboard.press("Escape")
-        page.get_by_role("dialog").wait_for(state="detached")
-        focused(row)

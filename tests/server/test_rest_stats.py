@@ -196,6 +196,7 @@ async def test_what_somebody_should_look_at_is_told_at_the_first_question(api: A
         "quotas": [{"tenant": "default", "limit": "topics", "used": 1, "max": 1}],
         "dead_letters": 0,
         "age_s": 0.0,
+        "is_fresh": True,
     }
     await api.die("t", subscription="d", count=2)
     assert (await api.get("/api/stats/attention"))["dead_letters"] == 2

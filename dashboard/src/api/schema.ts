@@ -30,6 +30,7 @@ export const Attentive = z.object({
   quotas: z.array(Quota),
   dead_letters: z.number(),
   age_s: z.number().nullable(),
+  is_fresh: z.boolean(),
   unanswered_count: z.number(),
   nodes: z.array(z.string()).optional(),
   unanswered: z.array(z.string()).optional(),

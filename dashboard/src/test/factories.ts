@@ -128,6 +128,7 @@ export function attentive(change: Partial<Attentive> = {}): Attentive {
     age_s: 0,
     counts: {},
     dead_letters: 0,
+    is_fresh: true,
     quotas: [],
     subscriptions: [],
     unanswered_count: 0,

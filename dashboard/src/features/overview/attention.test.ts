@@ -135,7 +135,9 @@ describe("what needs attention", () => {
 describe("how old it is", () => {
   it("is said if nobody has looked lately", () => {
     expect(staleness(attentive({ age_s: 12 }))).toEqual([]);
-    expect(staleness(attentive({ age_s: 95 }))).toEqual(["subscriptions for 1 min"]);
+    expect(staleness(attentive({ age_s: 95, is_fresh: false }))).toEqual([
+      "subscriptions for 1 min",
+    ]);
     expect(staleness(attentive({ age_s: null }))[0]).toContain("has not looked");
     expect(staleness(undefined)).toEqual([]);
   });

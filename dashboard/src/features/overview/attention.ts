@@ -31,15 +31,12 @@ const GROWTH_LEAST_PART = 0.1;
 const GROWTH_S = 120;
 const GROWTH_LEAST_S = 55;
 
-// The server looks again before it tells what is older than 20 s, but waits only two seconds for that.
-const STALE_S = 30;
-
 /** What is said of subscriptions that were not looked at lately; nothing if they were. */
 export function staleness(attentive: Attentive | undefined): string[] {
   if (!attentive) return [];
-  const { age_s } = attentive;
+  const { age_s, is_fresh } = attentive;
   if (age_s === null) return ["subscriptions (a node has not looked at them yet)"];
-  return age_s > STALE_S ? [`subscriptions for ${duration(age_s)}`] : [];
+  return is_fresh ? [] : [`subscriptions for ${duration(age_s)}`];
 }
 
 /** The worst first. */

@@ -1,8 +1,8 @@
 """Which durable subscriptions somebody should look at, and which tenants are near what they may use.
 
-Looked at when somebody asks, no more often than each LOOK_INTERVAL_S, in steps between which others have
-their turns. All of it is in memory: no store is asked. That a lag grows is seen by what it was at a look a
-minute before.
+Looked at when somebody asks, no more often than each LOOK_INTERVAL_S, more rarely where there are very many,
+in steps between which others have their turns. All of it is in memory: no store is asked. That a lag grows is
+seen by what it was at a look a minute before.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord
 
 LOOK_INTERVAL_S = 10.0
-# What is older than that is looked at again before it is told, which is waited for so long at most.
-STALE_S = 20.0
+# Of very many so many in each second: half a percent of a core. But all of them so often.
+LOOKED_AT_PER_S = 4_000
+LOOK_INTERVAL_MAX_S = 60.0
+# What is older than so many intervals is looked at again before it is told, which is waited for so long.
+STALE_INTERVALS_COUNT = 2
 LOOK_WAIT_S = 2.0
 # Subscriptions whose lags are looked at in one turn of the loop.
 STEP_COUNT = 1_000
@@ -74,11 +77,13 @@ class Attended(msgspec.Struct, frozen=True):
     quotas: list[Quota] = []
     age_s: float | None = None
     """How long ago that look began; None: there was none yet."""
+    interval_s: float = LOOK_INTERVAL_S
+    """From one look to the next."""
 
     @property
     def is_fresh(self) -> bool:
         """Whether it may be told without another look."""
-        return self.age_s is not None and self.age_s <= STALE_S
+        return self.age_s is not None and self.age_s <= STALE_INTERVALS_COUNT * self.interval_s
 
 
 class Attention:
@@ -108,14 +113,12 @@ class Attention:
         quotas = seen.quotas
         if tenant is not None:
             quotas = near_bounds([self._allowances.of(tenant)], now)
-        return msgspec.structs.replace(seen, quotas=quotas, age_s=round(now - self._seen_at, 3))
+        age_s, interval_s = round(now - self._seen_at, 3), self._interval_s()
+        return msgspec.structs.replace(seen, quotas=quotas, age_s=age_s, interval_s=interval_s)
 
     async def looked(self) -> None:
-        """Wait for a look, LOOK_WAIT_S at most, if the last one is older than STALE_S."""
-        now = self._clock.now()
-        self._begin(now)
-        is_stale = self._seen is None or now - self._seen_at > STALE_S
-        if is_stale and self._looking is not None:
+        """Wait for a look, LOOK_WAIT_S at most, if the last one is too old."""
+        if not self.of(None).is_fresh and self._looking is not None:
             await asyncio.wait([self._looking], timeout=LOOK_WAIT_S)
 
     def forget(self, tenant: str) -> None:
@@ -134,9 +137,13 @@ class Attention:
     def _begin(self, now: float) -> None:
         """Look, if that is due."""
         if self._looking is None and now >= self._look_at:
-            self._look_at = now + LOOK_INTERVAL_S
+            self._look_at = now + self._interval_s()
             self._gone.clear()
             self._looking = asyncio.get_running_loop().create_task(self._look(now))
+
+    def _interval_s(self) -> float:
+        interval_s = len(self._lags.by_id) / LOOKED_AT_PER_S
+        return min(max(interval_s, LOOK_INTERVAL_S), LOOK_INTERVAL_MAX_S)
 
     async def _look(self, now: float) -> None:
         try:

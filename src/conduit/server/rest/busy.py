@@ -87,6 +87,8 @@ class Attentive(Polled):
     quotas: list[Quota]
     dead_letters: int
     age_s: float | None
+    is_fresh: bool
+    """Whether each has looked as lately as it should have."""
 
 
 @router.get("/topics", responses=answers(TopicActivities))
@@ -218,5 +220,6 @@ def _together(
         quotas=fullest(quotas.values()),
         dead_letters=dead_letter_count,
         age_s=max(ages) if len(ages) == len(every) else None,
+        is_fresh=all(each.is_fresh for each in every),
         **fields,
     )
