@@ -25,7 +25,7 @@ interface OutcomeProps {
   readonly onLook?: () => void;
 }
 
-/** In a dialog or a form: that an act is not done, or may be. Until it is answered the dialog stays. */
+/** In a dialog or a form: that an act is not done, or may be. Until it is answered the dialog stays, and the page. */
 export function Outcome({ act, isSaid = false, may, not, onLook }: OutcomeProps) {
   const { close, hold } = useContext(ModalContext);
   const { error, isPending } = act;
@@ -33,7 +33,7 @@ export function Outcome({ act, isSaid = false, may, not, onLook }: OutcomeProps)
     hold(isPending);
     return () => hold(false);
   }, [hold, isPending]);
-  if (isPending) return close && <Waiting isOut={act.isOut} />;
+  if (isPending) return <Waiting isOut={act.isOut} />;
   if (!error || isSaid) return null;
   if (!asApiError(error).isOutcomeUnknown) return <Failure error={error} what={not} />;
   const look = onLook ?? close;

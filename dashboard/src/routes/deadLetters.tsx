@@ -67,7 +67,12 @@ export function DeadLettersPage() {
     >
       <Allowed reason={unable}>
         {search.job && (
-          <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
+          <Job
+            id={search.job}
+            key={search.job}
+            onClose={() => change({ job: undefined })}
+            unable={unable}
+          />
         )}
         <Jobs but={search.job} onOpen={(job) => change({ job })} unable={unable} />
         <Filters onChange={(next) => change({ ...next, letter: undefined })} search={search}>

@@ -71,7 +71,16 @@ const root = createRootRoute({
 });
 
 const parent = () => root;
-const page = lazyRouteComponent;
+// A page whose code does not come is a page that has failed, beside all that goes on around it. Under its own name the
+// router would load everything anew, also where the server is away.
+const page: typeof lazyRouteComponent = (importer, name) =>
+  lazyRouteComponent(
+    () =>
+      importer().catch((error: unknown) => {
+        throw new Error("Its code does not come from the server.", { cause: error });
+      }),
+    name,
+  );
 
 const routes = [
   createRoute({

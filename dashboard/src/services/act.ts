@@ -31,19 +31,20 @@ export interface Act<Variables, Answer> {
   readonly isSuccess: boolean;
   /** Asks again for what it may have changed. */
   readonly look: () => void;
+  /** Forgets how it ended; while it is under way that is not known, so nothing. */
   readonly reset: () => void;
   /** Nothing, if it is under way. `onDone` is called once it is done, if whoever has started it is still there. */
   readonly start: (variables: Variables, onDone?: (answer: Answer) => void) => void;
   readonly variables: Variables | undefined;
 }
 
-interface ActOptions {
-  /** What is shown of what it has changed, which its answer is the newest of. */
-  readonly answers?: QueryKey;
+interface ActOptions<Answer> {
   /** How long its answer is kept, in milliseconds. */
   readonly gcTime?: number;
   /** `onDone` is called in any case: what the answer has is nowhere else. */
   readonly isKept?: boolean;
+  /** What its answer is the newest of: where that is kept, and what is to be there. */
+  readonly shows?: (answer: Answer) => readonly [QueryKey, unknown];
   /** What it may change; all that begins so. */
   readonly touches: readonly QueryKey[];
 }
@@ -51,7 +52,7 @@ interface ActOptions {
 /** For the tenant that the page is of, and who has signed in, when whoever calls this appears: when a dialog opens. */
 export function useAct<Variables, Answer>(
   does: (ask: Ask, variables: Variables) => Promise<Answer>,
-  { answers, gcTime = 300_000, isKept = false, touches }: ActOptions,
+  { gcTime = 300_000, isKept = false, shows, touches }: ActOptions<Answer>,
 ): Act<Variables, Answer> {
   const client = useQueryClient();
   const [{ ask, isForPage }] = useState(() => askingAsNow(client));
@@ -69,7 +70,7 @@ export function useAct<Variables, Answer>(
     mutationFn: (variables: Variables) => does(ask, variables),
     onSettled: look,
     onSuccess: (answer) => {
-      if (answers && isForPage()) client.setQueryData(answers, answer);
+      if (shows && isForPage()) client.setQueryData(...shows(answer));
     },
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: each end that was drawn
@@ -97,7 +98,9 @@ export function useAct<Variables, Answer>(
     isPending,
     isSuccess,
     look,
-    reset,
+    reset: () => {
+      if (!isOut.current) reset();
+    },
     start,
     variables: act.variables,
   };

@@ -43,6 +43,16 @@ const SECRET = { ...TOUCHES, gcTime: 0, isKept: true } as const;
 export const useCreateKey = () =>
   useAct((ask, body: NewKey) => ask(KeyCreated, "/api/keys", { body, method: "POST" }), SECRET);
 
+const AGAIN_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+
+/** Waits for the first try; if that fails, others follow. */
+async function orLater(does: () => Promise<void>, waits: readonly number[] = AGAIN_MS) {
+  await does().catch(() => {
+    const [ms, ...rest] = waits;
+    if (ms !== undefined) setTimeout(() => void orLater(does, rest), ms);
+  });
+}
+
 /** Who is signed in with the key goes on with its new secret: the session of the one before has ended. */
 export function useRotateKey(id: string) {
   const client = useQueryClient();
@@ -56,7 +66,7 @@ export function useRotateKey(id: string) {
     const body = { overlap_s };
     const made = await ask(KeyCreated, `${at(id)}/rotate`, { body, method: "POST" });
     const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
-    if (who?.key_id === id && who.session) await goOn(made.key).catch(() => undefined);
+    if (who?.key_id === id && who.session) await orLater(() => goOn(made.key));
     return made;
   }, SECRET);
 }
@@ -64,7 +74,7 @@ export function useRotateKey(id: string) {
 /** What it gives may be what the page has. */
 export const useChangeKey = (id: string) =>
   useAct((ask, body: ChangedKey) => ask(KeyAnswer, at(id), { body, method: "PATCH" }), {
-    answers: keyQuery(id).queryKey,
+    shows: (answer) => [keyQuery(id).queryKey, answer],
     touches: [["keys"], whoamiQuery().queryKey],
   });
 

@@ -122,7 +122,7 @@ export const useChangeSubscription = (name: string) =>
   useAct(
     (ask, body: Partial<SubscriptionChange>) =>
       ask(SubscriptionAnswer, at(name), { body, method: "PATCH" }),
-    { ...TOUCHES, answers: subscriptionQuery(name).queryKey },
+    { ...TOUCHES, shows: (answer) => [subscriptionQuery(name).queryKey, answer] },
   );
 
 export const usePauseSubscription = (name: string) =>

@@ -57,7 +57,7 @@ export const useChangeTenant = (name: string) =>
   useAct(
     (ask, limits: LimitsChange) =>
       ask(TenantAnswer, at(name), { body: { limits }, method: "PATCH" }),
-    { ...TOUCHES, answers: tenantQuery(name).queryKey },
+    { ...TOUCHES, shows: (answer) => [tenantQuery(name).queryKey, answer] },
   );
 
 export const useDeleteTenant = (name: string) =>

@@ -73,15 +73,23 @@ export const useCreateTopic = () =>
     TOUCHES,
   );
 
-/** As it is now, before it is changed. */
-export const useLookAtTopic = (name: string) =>
-  useAct((ask) => ask(TopicAnswer, at(name)), { touches: [] });
+export interface TopicChange {
+  /** Whether messages would be lost by it, of the topic as it is now; then it is not made. */
+  readonly isLossy: (now: TopicAnswer) => boolean;
+  readonly retention: Partial<Retention>;
+}
 
+/** Answers with the topic as it is then, and whether it was changed. */
 export const useChangeTopic = (name: string) =>
   useAct(
-    (ask, retention: Partial<Retention>) =>
-      ask(TopicAnswer, at(name), { body: { retention }, method: "PATCH" }),
-    { ...TOUCHES, answers: topicQuery(name).queryKey },
+    async (ask, { isLossy, retention }: TopicChange) => {
+      // What is shown may be older than what has come since.
+      const now = await ask(TopicAnswer, at(name));
+      if (isLossy(now)) return { isChanged: false, topic: now };
+      const asked = { body: { retention }, method: "PATCH" } as const;
+      return { isChanged: true, topic: await ask(TopicAnswer, at(name), asked) };
+    },
+    { ...TOUCHES, shows: ({ topic }) => [topicQuery(name).queryKey, topic] },
   );
 
 /** How many messages a purge would remove. */

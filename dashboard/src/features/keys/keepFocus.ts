@@ -45,7 +45,8 @@ function isLost(): boolean {
   return focused === null || focused === document.body || !focused.isConnected;
 }
 
-const heading = () => document.querySelector<HTMLElement>("main h1, main");
+const heading = () =>
+  document.querySelector<HTMLElement>("main h1") ?? document.querySelector<HTMLElement>("main");
 
 /** What can have the focus, of an element and what is around it; the page as a whole says less than its heading. */
 function near(path: readonly Element[]): HTMLElement | undefined {

@@ -19,14 +19,16 @@ import { useSignOut } from "@/services/session";
  * if it was somebody's: so it is as it was when he comes back. */
 export function Gate({ children }: { readonly children: ReactNode }) {
   const { data, error: now, isFetched, refetch } = useQuery(whoamiQuery());
-  const [told, setTold] = useState(now);
-  // While it is asked again it is as it was: what is typed meanwhile is not lost.
-  const error = now ?? (isFetched && data === undefined ? told : null);
-  if (error !== told) setTold(error);
+  const error = useTold(now, isFetched && data === undefined);
   const isNobody = error !== null && asApiError(error).code === "unauthenticated";
   useEffect(() => {
     holdPace(isNobody);
-  }, [isNobody]);
+    if (!isNobody) return;
+    // In another tab of the browser somebody may have signed in meanwhile.
+    const look = () => void refetch();
+    window.addEventListener("focus", look);
+    return () => window.removeEventListener("focus", look);
+  }, [isNobody, refetch]);
   if (data) {
     return (
       <>
@@ -40,10 +42,19 @@ export function Gate({ children }: { readonly children: ReactNode }) {
   return isNobody ? <Card /> : <Unknown error={error} onRetry={refetch} />;
 }
 
+/** The error; while it is asked again, the one before: what is typed meanwhile is not lost, nor the focus. */
+function useTold(now: Error | null, isAskedAgain: boolean): Error | null {
+  const [told, setTold] = useState(now);
+  const error = now ?? (isAskedAgain ? told : null);
+  if (error !== told) setTold(error);
+  return error;
+}
+
 /** The page of the tenant that is shown: of another one it is another page. */
 function OfTenant({ children }: { readonly children: ReactNode }) {
   const { chosen, own } = useTenant();
-  const { error, refetch } = useQuery(actingQuery(chosen));
+  const { data, error: now, isFetched, refetch } = useQuery(actingQuery(chosen));
+  const error = useTold(now, isFetched && data === undefined);
   const choose = useChooseTenant();
   if (error === null || asApiError(error).code !== "tenant_not_found") {
     return <Fragment key={chosen}>{children}</Fragment>;
@@ -79,7 +90,9 @@ function Unknown({ error, onRetry }: UnknownProps) {
   return (
     <Page title="It is not known who you are">
       <Failure error={error} onRetry={onRetry} what="The server does not say it" />
-      <p className="text-dim">It is asked again every few seconds, unless pages are paused.</p>
+      <p className="text-dim">
+        It is asked again by itself, as soon as the server allows, unless pages are paused.
+      </p>
       <div className="flex flex-wrap gap-2">
         <Button onClick={() => signOut.mutate()}>Sign out</Button>
         <Button onClick={() => setHasOther(true)}>Sign in with another key</Button>

@@ -38,7 +38,7 @@ export function SignIn() {
         name="password"
         onChange={(event) => {
           setTyped(event.target.value);
-          signIn.reset();
+          if (!signIn.isPending) signIn.reset();
         }}
         problem={signIn.error && whyNot(asApiError(signIn.error), key)}
         ref={field}

@@ -18,14 +18,14 @@ import { useChangeSubscription } from "@/services/subscriptions";
 
 export function Settings({ subscription }: { readonly subscription: SubscriptionAnswer }) {
   const there = current(subscription);
-  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
+  const { change: type, isEdited, overtaken, saved, shown, undo } = useEdits(there);
   const change = useChangeSubscription(subscription.name);
   const unable = useReasonAgainst("manage", subscription.topic);
   const wanted = changes(shown, subscription);
   const nothing = wanted !== null && Object.keys(wanted).length === 0;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (wanted && !nothing && !unable) change.start(wanted, undo);
+    if (wanted && !nothing && !unable) change.start(wanted, saved);
   };
   return (
     <form className="max-w-md space-y-4" noValidate onSubmit={submit}>

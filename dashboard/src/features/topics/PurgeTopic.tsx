@@ -33,7 +33,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
   };
   if (purge.data) return <Done {...purge.data} onClose={onClose} />;
   if (matched.isPending) return <Loading rows={2} what="how many messages there are" />;
-  if (matched.isError) {
+  if (!matched.data) {
     return <Failure error={matched.error} onRetry={matched.refetch} what="It cannot be purged" />;
   }
   const { matched_count, through_seq } = matched.data;

@@ -3,20 +3,18 @@ import type { TopicAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
-import { Failure } from "@/components/states";
 import { useEdits } from "@/components/useEdits";
 import { BOUNDS, type Bound, textsOf } from "@/features/topics/model";
 import { changedBounds, RetentionFields } from "@/features/topics/RetentionFields";
 import { ShrinkTopic } from "@/features/topics/ShrinkTopic";
 import { type Loss, lossOf } from "@/features/topics/shrinking";
 import { useReasonAgainst } from "@/services/server";
-import { useChangeTopic, useLookAtTopic } from "@/services/topics";
+import { useChangeTopic } from "@/services/topics";
 
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const there = textsOf(topic.retention);
-  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
+  const { change: type, isEdited, overtaken, saved, shown, undo } = useEdits(there);
   const change = useChangeTopic(topic.name);
-  const look = useLookAtTopic(topic.name);
   const unable = useReasonAgainst("manage", topic.name);
   const [asked, setAsked] = useState<Loss | null>(null);
   const wanted = changedBounds(shown, there);
@@ -24,20 +22,18 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
     undo();
     setAsked(null);
   };
-  const save = () => {
-    if (!wanted) return;
-    change.start(wanted, forget);
+  const save = (isMeant: boolean) => {
+    if (!wanted || change.isOut()) return;
+    const lossIn = (now: TopicAnswer) => lossOf(now, { ...now.retention, ...wanted });
+    const isLossy = (now: TopicAnswer) => !isMeant && lossIn(now) !== null;
+    change.start({ isLossy, retention: wanted }, ({ isChanged, topic: now }) => {
+      setAsked(isChanged ? null : lossIn(now));
+      if (isChanged) saved();
+    });
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!wanted || !isEdited || unable || change.isOut()) return;
-    change.reset();
-    // What is shown may be older than what has come since.
-    look.start(undefined, (now) => {
-      const loss = lossOf(now, { ...now.retention, ...wanted });
-      if (loss) setAsked(loss);
-      else save();
-    });
+    if (isEdited && !unable) save(false);
   };
   return (
     <>
@@ -49,7 +45,6 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
         <Overtaken
           fields={overtaken.map((each) => `${labelOf(each)}, now ${there[each] || "no bound"}`)}
         />
-        {look.error && <Failure error={look.error} what="Nothing was changed" />}
         <Outcome
           act={change}
           isSaid={asked !== null}
@@ -63,11 +58,11 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
             type="submit"
             unable={unable ?? (isEdited ? null : "Nothing was changed yet")}
           >
-            {look.isPending || change.isPending ? "Saving…" : "Save settings"}
+            {change.isPending ? "Saving…" : "Save settings"}
           </Button>
           {isEdited && <Button onClick={undo}>Undo</Button>}
           <span aria-live="polite" className="text-ok">
-            {change.isSuccess && !isEdited && "Saved."}
+            {change.data?.isChanged && !isEdited && "Saved."}
           </span>
         </div>
       </form>
@@ -78,7 +73,7 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
           name={topic.name}
           onClose={() => setAsked(null)}
           onLook={forget}
-          onSave={save}
+          onSave={() => save(true)}
         />
       )}
     </>
