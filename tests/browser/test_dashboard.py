@@ -200,7 +200,7 @@ def test_a_topic_is_created_changed_and_deleted_and_the_server_has_done_it(brows
         page.get_by_text("Saved.").wait_for()
         assert api.get("/api/topics/made.here").json["retention"]["max_messages"] == 2
         page.get_by_role("button", name="Delete…").click()
-        remove = page.get_by_role("button", name=re.compile(r"Delete topic and \d messages"))
+        remove = page.get_by_role("button", name=re.compile(r"Delete topic and \d messages?"))
         # It can be reached and says why it does nothing.
         remove.click(force=True)
         assert api.get("/api/topics/made.here").status == 200

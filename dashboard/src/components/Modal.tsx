@@ -1,6 +1,6 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
-import { createContext, type ReactNode, useRef, useState } from "react";
+import { createContext, type ReactNode, useContext, useRef, useState } from "react";
 import { buttonClass } from "@/components/Button";
 
 interface Held {
@@ -12,6 +12,9 @@ interface Held {
 
 /** The dialog around: who has sent something from it holds it until that is answered. */
 export const ModalContext = createContext<Held>({ close: null, hold: () => {}, isHeld: false });
+
+/** Whose things the page shows, if they are not those of the tenant of who looks. */
+export const OtherTenant = createContext<string | null>(null);
 
 interface ModalProps {
   readonly about?: ReactNode;
@@ -26,6 +29,7 @@ interface ModalProps {
 export function Modal({ about, children, onClose, open, title }: ModalProps) {
   const popup = useRef<HTMLDivElement>(null);
   const [isHeld, hold] = useState(false);
+  const tenant = useContext(OtherTenant);
   return (
     <Dialog.Root onOpenChange={(next) => !next && !isHeld && onClose()} open={open}>
       <Dialog.Portal>
@@ -45,6 +49,7 @@ export function Modal({ about, children, onClose, open, title }: ModalProps) {
               <X aria-hidden className="size-4" />
             </Dialog.Close>
           </div>
+          {tenant !== null && <p className="-mt-2 mb-3 break-all text-warn">In tenant {tenant}</p>}
           {about && <Dialog.Description className="mb-4 text-dim">{about}</Dialog.Description>}
           <ModalContext value={{ close: onClose, hold, isHeld }}>{children}</ModalContext>
         </Dialog.Popup>

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
+import { useCaller } from "@/api/caller";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
 import { useNow, useServerNow } from "@/components/useNow";
@@ -25,6 +26,7 @@ import { Tiles } from "@/features/overview/Tiles";
 import { Allowed } from "@/features/signin/Allowed";
 import { isStale, usePace } from "@/live/pace";
 import { nodesQuery } from "@/services/nodes";
+import { mayChooseTenant } from "@/services/rights";
 import {
   healthQuery,
   useReasonAgainst,
@@ -32,6 +34,7 @@ import {
   useReasonAgainstReading,
   useReasonAgainstWhole,
   useTenant,
+  whoamiQuery,
 } from "@/services/server";
 import {
   attentionQuery,
@@ -50,8 +53,17 @@ const TILES = RANGES["15m"];
 export function OverviewPage() {
   const unable = useReasonAgainst("manage");
   const unread = useReasonAgainstReading();
+  const { tenant } = useCaller();
+  const { data: who } = useQuery(whoamiQuery());
+  // As the server counts for who administers it and names nobody.
+  const isOfAll = tenant === null && who !== undefined && mayChooseTenant(who);
   return (
     <Page actions={unable === null && <Ranges />} title="Overview">
+      {isOfAll && (
+        <p className="text-dim">
+          Of the whole server, all tenants together. Choose one for its own.
+        </p>
+      )}
       <Allowed reason={unable}>
         <Figures />
         <AttentionOf />

@@ -39,7 +39,7 @@ function Subscription({ name }: { readonly name: string }) {
   const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
   // Of which topics it is, only its answer would say.
   const whyHidden = isForbidden(found.error)
-    ? `The key may not manage ${name}: its right is for other topics.`
+    ? `The key may not manage “${name}”: its right is for other topics.`
     : null;
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone || whyHidden ? undefined : found.data;

@@ -64,7 +64,7 @@ function known(value: number | null | undefined, shown: (value: number) => strin
 function figures(node: NodeAnswer): [string, React.ReactNode][] {
   const { lease_age_s, loop_lag_s, rates } = node;
   return [
-    ["Subscriptions", known(node.owned_subscriptions, count)],
+    ["Run here", known(node.owned_subscriptions, count)],
     ["Connections", known(node.connections, count)],
     ["Published / s", known(rates?.messages_per_sec, rate)],
     ["Delivered / s", known(rates?.deliveries_per_sec, rate)],

@@ -1,9 +1,11 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
-import { Fragment, type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
+import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import type { WhoAmI } from "@/api/schema";
 import { Button } from "@/components/Button";
+import { OtherTenant } from "@/components/Modal";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading } from "@/components/states";
 import { useServerNow } from "@/components/useNow";
@@ -53,11 +55,21 @@ function useTold(now: Error | null, isAskedAgain: boolean): Error | null {
 /** The page of the tenant that is shown: of another one it is another page. */
 function OfTenant({ children }: { readonly children: ReactNode }) {
   const { chosen, own } = useTenant();
+  const { tenant: asked } = useCaller();
   const { data, error: now, isFetched, refetch } = useQuery(actingQuery(chosen));
   const error = useTold(now, isFetched && data === undefined);
   const choose = useChooseTenant();
   if (error === null || asApiError(error).code !== "tenant_not_found") {
-    return <Fragment key={chosen}>{children}</Fragment>;
+    return (
+      <OtherTenant key={chosen} value={chosen}>
+        {asked !== null && asked !== own && chosen === null && (
+          <p className="px-4 pt-4 text-warn sm:px-6" role="status">
+            The address is of tenant {asked}. Your key is of {own}, whose things are shown.
+          </p>
+        )}
+        {children}
+      </OtherTenant>
+    );
   }
   return (
     <Page title="No such tenant">

@@ -183,7 +183,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
         />
       )}
       <Outcome act={seek} may="The seek may have been done" not="The seek was not done" />
-      <div className="flex flex-wrap justify-end gap-2">
+      <div className="sticky -bottom-5 -mx-5 flex flex-wrap justify-end gap-2 border-line border-t bg-surface px-5 py-3">
         <Leave onClick={onClose}>Leave it</Leave>
         <Button
           look="danger"

@@ -70,7 +70,7 @@ function Places({ places }: PlacesProps) {
   if (places.length === 0) return <p className="text-dim">No topic matches it yet.</p>;
   return (
     <Table
-      caption="Everything up to the cursor is settled; the lag is how many messages are not"
+      caption="Up to the cursor all was handed out; the lag is how many messages are not settled, those that come again too"
       columns={["Topic", "Cursor", "Last message", "Lag"]}
       numbers={["Cursor", "Last message", "Lag"]}
       rows={places.map(({ floor, lag, last_seq, topic }) => [

@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
 import { storedCount } from "@/features/topics/model";
@@ -26,7 +26,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
   const [typed, setTyped] = useState("");
   const navigate = useNavigate();
   const remove = useDeleteTopic(topic.name);
-  const stored = count(storedCount(topic));
+  const stored = counted(storedCount(topic), "message");
   const isSame = typed === topic.name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -39,7 +39,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
-        <li>Its {stored} stored messages are gone; nothing brings them back.</li>
+        <li>It is gone with {stored}; nothing brings them back.</li>
         <li>
           {count(topic.subscriber_count)} subscribers are attached: those that named this topic are
           disconnected.
@@ -64,7 +64,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
           type="submit"
           unable={isSame ? null : "Type the name of the topic first"}
         >
-          {remove.isPending ? "Deleting…" : `Delete topic and ${stored} messages`}
+          {remove.isPending ? "Deleting…" : `Delete topic and ${stored}`}
         </Button>
       </div>
     </form>
