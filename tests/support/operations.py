@@ -88,6 +88,8 @@ def plain(answer: Answer, names: Names, *, made: bool = False) -> tuple[object, 
         return answer.status, headers, text
     body = json.loads(text)
     body.pop("request_id", None)
+    # The time.
+    body.pop("now", None)
     if body.get("state") == "dry_run":
         body.pop("started_at")
     return answer.status, headers, _without_made(body) if made else body
