@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.browser.pages import running_browser
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    # Here, because the fast tests collect this folder where Playwright is not installed.
-    from tests.browser.pages import running_browser
-
     with running_browser() as browser:
         yield browser

@@ -7,9 +7,10 @@ import http.server
 import shutil
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 BROWSERS = ("chromium", "google-chrome")
 
@@ -141,6 +142,9 @@ def running_browser() -> Iterator[Browser]:
     """The system's browser; nothing is downloaded."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path is not None, "no browser: as root, make services"
+    # Here, because the fast tests collect this folder where Playwright is not installed.
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
