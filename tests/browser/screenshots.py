@@ -106,6 +106,9 @@ def _picture(page: Any, place: Place, name: str, path: Path) -> None:
         settled(page)
     # Charts are drawn in the next frames.
     time.sleep(0.6)
+    if not view.is_sheet:
+        # What stays in view while one scrolls would stand in the middle.
+        page.evaluate("window.scrollTo(0, 0)")
     page.screenshot(path=path, full_page=not view.is_sheet)
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         raise AssertionError("the page is wider than the window")

@@ -170,7 +170,7 @@ function Summary({ topic }: { readonly topic: TopicAnswer }) {
   const rows: [string, React.ReactNode][] = [
     [
       "Messages stored",
-      `${count(stored)}${stored ? ` (${topic.first_seq} to ${topic.last_seq})` : ""}`,
+      `${count(stored)}${stored ? ` (${count(topic.first_seq)} to ${count(topic.last_seq)})` : ""}`,
     ],
     ["Messages ever published", count(topic.message_count)],
     ["Messages / s", <Pace key="pace" name={topic.name} />],

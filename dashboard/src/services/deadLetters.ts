@@ -8,7 +8,6 @@ import {
   DeadLetterAnswer,
   DeadLetterGroups,
   DeadLetterList,
-  DeliveryAnswer,
   JobAnswer,
   JobList,
 } from "@/api/schema";
@@ -38,7 +37,6 @@ const Letter = DeadLetterAnswer.extend(Kept);
 export type Letter = z.infer<typeof Letter>;
 const Letters = DeadLetterList.extend({ dead_letters: z.array(Letter) });
 type Letters = z.infer<typeof Letters>;
-const Deliveries = z.object({ deliveries: z.array(DeliveryAnswer), next: z.string().nullable() });
 
 const at = (id: string) => `/api/dlq/${encodeURIComponent(id)}`;
 const jobAt = (id: string) => `/api/dlq/jobs/${encodeURIComponent(id)}`;
@@ -80,16 +78,6 @@ export const letterQuery = (id: string) =>
     queryKey: ["deadLetters", "one", id],
     refetchInterval: (asked) =>
       !isGone(asked.state.error) && polledSlowly(LIST_MS).refetchInterval(asked),
-  });
-
-/** What became of its message in each durable subscription. */
-export const deliveriesQuery = (messageId: string) =>
-  queryOptions({
-    queryFn: ({ signal }) =>
-      request(Deliveries, `/api/messages/${encodeURIComponent(messageId)}`, { signal }),
-    queryKey: ["deadLetters", "deliveries", messageId],
-    ...polledSlowly(LIST_MS),
-    retry: false,
   });
 
 /** That what was asked for is not there, and will not be there again. */

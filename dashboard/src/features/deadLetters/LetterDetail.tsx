@@ -2,21 +2,19 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { RotateCcw, Trash2, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
-import { Badge } from "@/components/Badge";
 import { Button, buttonClass } from "@/components/Button";
 import { Copy } from "@/components/Copy";
 import { Facts } from "@/components/Facts";
 import { bytes, count } from "@/components/format";
 import { Json } from "@/components/json/Json";
 import { Segments } from "@/components/Segments";
-import { toneOf } from "@/components/stateColours";
 import { Empty, Failure, Loading } from "@/components/states";
-import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
 import type { Act } from "@/features/deadLetters/acts";
 import { Mark } from "@/features/deadLetters/LetterTable";
-import { meaning, stateName } from "@/features/messages/timeline";
-import { deliveriesQuery, isGone, type Letter, letterQuery } from "@/services/deadLetters";
+import { Deliveries } from "@/features/messages/Deliveries";
+import { isGone, type Letter, letterQuery } from "@/services/deadLetters";
+import { messageQuery } from "@/services/messages";
 import { useReasonAgainstWhole } from "@/services/server";
 
 interface LetterDetailProps {
@@ -90,7 +88,7 @@ function Shown({ hasGone, letter, onAct, unable }: ShownProps) {
       )}
       <Facts rows={facts(letter)} />
       {!letter.payload_lost && <Payload letter={letter} />}
-      {letter.message_id && <Deliveries messageId={letter.message_id} />}
+      {letter.message_id && <Elsewhere messageId={letter.message_id} />}
     </>
   );
 }
@@ -210,31 +208,12 @@ function Payload({ letter }: { readonly letter: Letter }) {
 }
 
 /** Its message in all durable subscriptions: whether only this one has failed on it. */
-function Deliveries({ messageId }: { readonly messageId: string }) {
-  const found = useQuery(deliveriesQuery(messageId));
-  if (found.isError && !found.data) {
-    return <p className="text-dim text-xs">What became of it elsewhere: {found.error.message}.</p>;
+function Elsewhere({ messageId }: { readonly messageId: string }) {
+  const message = useQuery(messageQuery(messageId));
+  if (message.isError && !message.data) {
+    return (
+      <p className="text-dim text-xs">What became of it elsewhere: {message.error.message}.</p>
+    );
   }
-  if (!found.data || found.data.deliveries.length === 0) return null;
-  return (
-    <Table
-      caption={
-        found.data.next === null
-          ? "What became of it in each durable subscription"
-          : `What became of it in the first ${found.data.deliveries.length} durable subscriptions, by name`
-      }
-      columns={["Subscription", "State", "Attempts", "Last reason"]}
-      numbers={["Attempts"]}
-      rows={found.data.deliveries.map((each) => [
-        each.subscription,
-        each.subscription,
-        <Badge key="state" title={meaning(each)} tone={toneOf(each.state)}>
-          {stateName(each)}
-        </Badge>,
-        // Of what is settled they are not kept.
-        each.attempts ? count(each.attempts) : "–",
-        each.last_reason ?? "–",
-      ])}
-    />
-  );
+  return message.data && <Deliveries message={message.data} />;
 }

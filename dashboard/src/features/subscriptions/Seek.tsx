@@ -172,7 +172,8 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
     if (isReady) seek.start(start, onDone);
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    // Without a box: what sticks in it does so within all of the dialog.
+    <form className="contents *:mt-4" noValidate onSubmit={submit}>
       {wantsName && (
         <Field
           autoComplete="off"
