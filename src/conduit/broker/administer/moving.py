@@ -6,7 +6,7 @@ import msgspec
 
 from conduit.broker.catalog import Topic
 from conduit.core.delivery import Delivery
-from conduit.core.lag import lag_of
+from conduit.core.lag import lag_of, stored_lag_of
 from conduit.core.message import SubscriptionRecord
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import Moved, TopicMove
@@ -55,8 +55,9 @@ def move_of(topic: Topic, floor: int, now: Delivery | None) -> TopicMove:
     lag = max(0, last_seq - max(floor, first_seq - 1))
     if now is None:
         return TopicMove(topic.name, floor, last_seq, lag)
-    # What is not settled behind the new floor comes in any case.
-    kept_count = lag_of(now, max(first_seq, floor + 1), last_seq)
+    # What is not settled behind the new floor comes in any case, but for what only dead letters have: what is
+    # open is forgotten.
+    kept_count = stored_lag_of(now, max(first_seq, floor + 1), last_seq)
     skipped_count = lag_of(now, first_seq, last_seq) - kept_count
     return TopicMove(topic.name, floor, last_seq, lag, now.floor, lag - kept_count, skipped_count)
 
