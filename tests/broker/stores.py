@@ -195,8 +195,8 @@ class SlowStore(MemoryStore):
         await self._pass("find")
         return await super().find(*args)
 
-    async def settled(self, subscription_id):
-        found = await super().settled(subscription_id)
+    async def settled(self, subscription_ids):
+        found = await super().settled(subscription_ids)
         await self._pass("counted")
         return found
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from conduit.broker.administer import counting
 from conduit.core.ring import Ring, subscription_key
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack
+from conduit.storage.base import Settled
+from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SharedStore
 
@@ -115,3 +118,54 @@ async def test_where_nobody_takes_subscriptions_each_counts_all(nodes):
     share(nodes, Ring(()))
     await counted(nodes)
     assert set(backlogs(nodes).values()) == {3 * COUNT}
+
+
+class CountedStore(MemoryStore):
+    """Keeps how many subscriptions it was asked for at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.questions: list[int] = []
+
+    async def settled(self, subscription_ids: Sequence[int]) -> dict[int, Settled]:
+        self.questions.append(len(subscription_ids))
+        return await super().settled(subscription_ids)
+
+
+@asynccontextmanager
+async def some_after_a_start(store: CountedStore, count: int) -> AsyncIterator[Bench]:
+    """As many subscriptions to `a.>` with two topics and three messages, of which one has settled one."""
+    async with running_broker(store, max_subscriptions=count) as bench:
+        for name in ("a.b", "a.c"):
+            await bench.broker.topics.create(T, name)
+        for number in range(count):
+            settings = Bench.durable_settings()
+            await bench.broker.subscriptions.create(T, f"s{number}", "a.>", settings, "new")
+        await bench.publish_many("a.b", 2)
+        await bench.publish("a.c")
+        connection, peer = await bench.subscribe("a.>", subscription="s0")
+        await bench.until(lambda: len(peer.seqs) == 3)
+        connection.verbs.ack(Ack(message_id=peer.of("message")[0]["message_id"]))
+        await bench.flush()
+    store.questions.clear()
+    async with running_broker(store, max_subscriptions=count) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize(
+    ("count", "topics_max_count", "questions"),
+    [(250, 5_000, [100, 100, 50]), (20, 15, [7, 7, 6]), (3, 1, [1, 1, 1])],
+    ids=["by number", "by their topics", "each has more topics than that"],
+)
+async def test_after_a_start_the_store_is_asked_for_many_at_once(
+    monkeypatch, count, topics_max_count, questions
+):
+    monkeypatch.setattr(counting, "ASKED_TOPICS_MAX_COUNT", topics_max_count)
+    store = CountedStore()
+    async with some_after_a_start(store, count) as bench:
+        await bench.broker.subscriptions._counting.round()
+        assert store.questions == questions
+        assert bench.broker.gauges().backlog_count == 3 * count - 1
+        # What is known is asked for no more.
+        await bench.broker.subscriptions._counting.round()
+        assert store.questions == questions

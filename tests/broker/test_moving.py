@@ -36,7 +36,29 @@ async def test_a_dry_run_says_what_comes_again_what_is_skipped_and_from_where_to
     assert None not in (move.next_before_at, move.next_at)
     end = await bench.broker.subscriptions.seek(T, "s", "new", dry_run=True)
     assert (end.lag, end.again_count, end.skipped_count) == (0, 0, 2)
-    assert end.topics[0].next_at is None
+    (move,) = end.topics
+    assert (move.next_at, move.next_seq, move.next_is) == (None, None, "not_published")
+
+
+async def test_a_dry_run_says_of_what_was_purged_that_it_is_removed_and_what_comes_instead(
+    bench: Bench,
+):
+    (await some_settled(bench)).close()
+    await bench.flush()
+    await bench.broker.purger.purge(T, "a")
+
+    async def looked(start):
+        moved = await bench.broker.subscriptions.seek(T, "s", start, dry_run=True)
+        (move,) = moved.topics
+        before = (move.next_before_is, move.next_before_seq, move.next_before_at is None)
+        return before, (move.next_is, move.next_seq, move.next_at is None)
+
+    gone, new = ("removed", None, True), ("not_published", None, True)
+    assert await looked(StartAt(seq=2)) == (gone, gone)
+    assert await looked("new") == (gone, new)
+    await bench.publish("a")
+    assert await looked(StartAt(seq=2)) == (("removed", 6, False), ("removed", 6, False))
+    assert (await looked(StartAt(seq=6)))[1] == ("stored", 6, False)
 
 
 async def test_it_says_the_same_of_one_to_which_nobody_is_attached(bench: Bench):

@@ -1,6 +1,7 @@
 """What is read of progress to show something: what is shown, and not all there is."""
 
 import asyncio
+from collections.abc import Sequence
 
 from conduit.broker import topics as known
 from conduit.core.message import Progress
@@ -33,9 +34,9 @@ class CountingStore(MemoryStore):
         self.questions_count += 1
         return self._counted(await super().progress_at(*args))
 
-    async def settled(self, subscription_id: int) -> Settled:
+    async def settled(self, subscription_ids: Sequence[int]) -> dict[int, Settled]:
         await asyncio.sleep(0)
-        return await super().settled(subscription_id)
+        return await super().settled(subscription_ids)
 
     def _counted(self, rows: list[Progress]) -> list[Progress]:
         self.rows_count += len(rows)

@@ -185,3 +185,38 @@ async def test_what_a_dead_letter_keeps_comes_again_when_it_is_redriven(bench, s
     await bench.until(lambda: peer.seqs == [1, 1])
     assert [frame["payload"] for frame in peer.of("message")] == ["mine", "mine"]
     assert gaps_of(peer) == []
+
+
+@pytest.mark.parametrize("attaches", [False, True])
+async def test_redriven_letters_whose_messages_are_removed_are_lag_and_backlog_until_they_are_acked(
+    bench, store, attaches
+):
+    connection, peer = await bench.subscribe("t", subscription="s", max_attempts=1)
+    await bench.publish_many("t", 4)
+    for frame in peer.of("message"):
+        connection.verbs.nack(Nack(message_id=frame["message_id"]))
+    connection.close()
+    await bench.flush()
+    for letter in await store.dead_list(T, DeadFilter(), limit=9):
+        await bench.broker.dead_letters.redrive(T, letter.dead_id)
+    await trim(bench, store, 5)
+    await bench.publish("t")
+    if attaches:
+        connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.flush()
+    await bench.broker.subscriptions._counting.round()
+    await bench.rest()
+    view = await bench.broker.subscriptions.get(T, "s")
+    backlog = bench.broker.gauges().backlog_count
+    assert (view.lag, view.topics[0].lag, backlog) == (5, 5, 5)
+    seek = await bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=True)
+    # A seek forgets what is open, and the log has it no more.
+    assert (seek.lag, seek.again_count, seek.skipped_count) == (1, 0, 4)
+    if attaches:
+        assert sorted(peer.seqs) == [1, 2, 3, 4, 5]
+        for frame in peer.of("message"):
+            connection.verbs.ack(Ack(message_id=frame["message_id"]))
+        await bench.flush()
+        await bench.broker.subscriptions._counting.round()
+        assert bench.broker.gauges().backlog_count == 0
+        assert (await bench.broker.subscriptions.get(T, "s")).lag == 0

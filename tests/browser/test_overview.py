@@ -164,6 +164,17 @@ def test_charts_and_tables_say_the_same_for_who_does_not_see_charts(browser, ser
         page.get_by_role("img", name=re.compile(r"Publish latency: p50 now [\d.]+ m?s")).wait_for()
 
 
+# Whether something is drawn in a colour: axes and grid are grey.
+HAS_COLOUR = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  for (let at = 0; at < data.length; at += 4) {
+    const [red, green, blue, opacity] = data.slice(at, at + 4);
+    if (opacity > 200 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60) return true;
+  }
+  return false;
+}"""
+
+
 def test_the_first_steps_tick_themselves_and_go_away(browser):
     with (
         running_server(DATABASE_URL="sqlite:///x.db") as fresh,
@@ -190,6 +201,9 @@ def test_the_first_steps_tick_themselves_and_go_away(browser):
         page.wait_for_selector("h1")
         settled(page)
         assert steps.count() == 0
+        # One message was published: its latency is a point, for which there is no line.
+        chart = page.get_by_role("region", name="Publish latency").locator("canvas")
+        until(lambda: chart.count() == 1 and chart.evaluate(HAS_COLOUR))
 
 
 def test_what_an_open_overview_asks_for_is_little_and_nothing_once_it_is_paused(browser, server):

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from conduit.cli.subscriber import PAYLOAD_SHOWN_CHARS, gap_text, pretty
-from conduit.client import GapEvent
+from conduit.client import GapAnswer, GapEvent
 from conduit.protocol.frames import MessageFrame
 
 
@@ -47,11 +47,18 @@ def test_a_huge_payload_is_cut_and_says_how_to_see_it() -> None:
 
 def test_a_gap_says_what_is_missing() -> None:
     assert gap_text(GapEvent("t", 3, 9, "retention")) == (
-        "gap: t #3 to #9 cannot be given (retention)"
+        "gap: t #3 to #9 cannot be given (removed by retention or a purge)"
     )
-    assert gap_text(GapEvent("t", 3, 3, "retention")) == "gap: t #3 cannot be given (retention)"
+    assert "t #3 cannot be given" in gap_text(GapEvent("t", 3, 3, "retention"))
     assert gap_text(GapEvent("t", 363, 99_998, "log_lost")) == (
         "gap: t ends at #362, and #99999 was asked for; what is new comes (log_lost)"
     )
+    beyond = ("t", 363, 99_998, "log_lost", "e1")
+    assert gap_text(GapAnswer(*beyond, was_published=False)) == (
+        "gap: t ends at #362, and #99999 was asked for, which was not published yet; what is new comes"
+    )
+    assert "has lost; what is new comes (log_lost)" in gap_text(GapAnswer(*beyond, True))
+    # An older server does not say it.
+    assert gap_text(GapAnswer(*beyond)) == gap_text(GapEvent(*beyond[:4]))
     assert "numbering" in gap_text(GapEvent("t", 3, None, "epoch_changed"))
     assert "may be missing" in gap_text(GapEvent(">", None, None, "positions_forgotten"))

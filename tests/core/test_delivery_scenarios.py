@@ -191,11 +191,14 @@ def test_the_stored_form_is_pinned_because_older_progress_must_stay_readable():
     delivery = handed(5)
     delivery.ack(2)
     delivery.nack(5, 0.0, 12.5, "busy")
-    pinned = [[[1, 1], [3, 4]], [], [2000, [[5, 1, 10_500, "busy", 1, 0]]], []]
+    retry = [5, 1, 10_500, "busy", 1, 0]
+    pinned = [[[1, 1], [3, 4]], [], [2000, [[*retry, False]]], []]
 
     assert msgspec.msgpack.decode(flushed(delivery, 2.0).open) == pinned
-    delivery = restored(stored(0, 5, pinned), 20.0)
-    assert redelivered(delivery, BOB, 20.0, limit=9) == [(1, 2), (3, 2), (4, 2), (5, 2)]
+    # Before it was stored what was redriven.
+    for row in (pinned, [[[1, 1], [3, 4]], [], [2000, [retry]], []]):
+        delivery = restored(stored(0, 5, row), 20.0)
+        assert redelivered(delivery, BOB, 20.0, limit=9) == [(1, 2), (3, 2), (4, 2), (5, 2)]
 
 
 def test_progress_that_was_stored_before_there_were_pages_is_readable():

@@ -1,7 +1,7 @@
 import pytest
 
 from conduit.core.delivery import Delivery
-from conduit.core.lag import lag_of, open_from
+from conduit.core.lag import lag_of, open_from, stored_lag_of
 from conduit.core.policy import Policy
 
 POLICY = Policy(ack_wait_s=1.0, max_ack_wait_s=60.0, max_attempts=5, max_lost=20)
@@ -34,6 +34,15 @@ def test_a_topic_without_messages_has_no_lag(delivery):
     assert lag_of(delivery, 21, 20) == 0
 
 
-def test_what_was_redriven_is_open_again(delivery):
+def test_what_was_redriven_is_open_again_also_when_only_its_dead_letter_has_the_message(delivery):
     delivery.redrive(1, 0.0)
-    assert (open_from(delivery, 1), open_from(delivery, 2)) == (8, 7)
+    assert [open_from(delivery, first) for first in (1, 2, 10, 11)] == [8, 8, 2, 1]
+    # Above the floor, where others are open as well.
+    delivery.redrive(6, 0.0)
+    assert [open_from(delivery, first) for first in (1, 7, 11)] == [9, 6, 2]
+    delivery.hand_again(6, 1, 0.0)
+    delivery.nack(6, 0.0, 9.0, "later")
+    assert open_from(delivery, 11) == 2
+    assert (lag_of(delivery, 11, 20), stored_lag_of(delivery, 11, 20)) == (12, 10)
+    delivery.ack(6)
+    assert open_from(delivery, 11) == 1

@@ -248,7 +248,13 @@ async def test_what_a_start_cannot_be_given_is_in_the_answer(api: Api):
     assert moved["gaps"] == [changed | {"epoch": epoch}]
     lost = {"topic": "t", "from_seq": 6, "to_seq": 8, "reason": "log_lost", "epoch": epoch}
     moved = await api.post("/api/subscriptions/s/seek", {"start": {"seq": 9}})
-    assert (moved["gaps"], floors(moved)) == ([lost], {"t": 5})
+    assert (moved["gaps"], floors(moved)) == ([lost | {"was_published": False}], {"t": 5})
+    # Whoever names the epoch has seen what the log does not have.
+    known = {"positions": {"t": {"seq": 9, "epoch": epoch}}}
+    moved = await api.post("/api/subscriptions/s/seek", {"start": known, "dry_run": True})
+    assert moved["gaps"] == [lost | {"was_published": True}]
+    (shown,) = moved["topics"]
+    assert (shown["next_is"], shown.get("next_seq")) == ("not_published", None)
     assert (await api.post("/api/subscriptions/s/seek", {"start": "earliest"}))["gaps"] == []
 
 

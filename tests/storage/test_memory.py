@@ -241,7 +241,7 @@ async def test_nothing_about_a_subscription_on_very_many_topics_is_one_long_turn
     [record] = await store.subscriptions()
     positions = [(topic.topic_id, 0) for topic in topics]
     assert await turns(store.seek(record.subscription_id, positions)) >= 10
-    assert await turns(store.settled(record.subscription_id)) >= 19
+    assert await turns(store.settled([record.subscription_id])) >= 19
     assert len(await store.progress(record.subscription_id)) == count
 
 

@@ -126,7 +126,7 @@ async def test_what_a_deleted_subscription_leaves_is_not_seen_and_goes_in_slices
     assert await store._db.writer.call(changes) - before <= 2
     assert await store.progress(gone) == []
     assert await store.progress_at([(gone, topics[0].topic_id)]) == []
-    assert await store.settled(gone) == Settled(0, [])
+    assert await store.settled([gone]) == {gone: Settled(0, [])}
     assert await store.former(gone) == []
     # 1,000 rows of progress, two parts of where it began, a former topic.
     assert [await store.purge(400) for _ in range(4)] == [400, 400, 203, 0]

@@ -207,6 +207,7 @@ export const GapAnswer = z.object({
   to_seq: z.number().nullable(),
   reason: z.string(),
   epoch: z.string(),
+  was_published: z.boolean().optional(),
 });
 export type GapAnswer = z.infer<typeof GapAnswer>;
 
@@ -400,8 +401,12 @@ export const TopicMove = z.object({
   floor_before: z.number().nullable().optional(),
   again_count: z.number().nullable().optional(),
   skipped_count: z.number().nullable().optional(),
+  next_before_seq: z.number().nullable().optional(),
   next_before_at: z.string().nullable().optional(),
+  next_before_is: z.enum(["not_published", "removed", "stored"]).nullable().optional(),
+  next_seq: z.number().nullable().optional(),
   next_at: z.string().nullable().optional(),
+  next_is: z.enum(["not_published", "removed", "stored"]).nullable().optional(),
 });
 export type TopicMove = z.infer<typeof TopicMove>;
 

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { isAlone } from "@/components/alone";
 import { onColourChange } from "@/features/theme/theme";
 
 export interface PlotSeries {
@@ -32,6 +33,7 @@ const TIMES: uPlot.Axis.Values = [
   [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{YYYY}-{MM}-{DD}", null, null, null, 1],
   [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{YYYY}-{MM}-{DD}", null, null, null, 1],
 ];
+const POINT_PX = 6;
 // What is narrower was a click.
 const MARK_LEAST_PX = 6;
 // Charts of one page show the same moment.
@@ -118,16 +120,24 @@ function options(
     },
     series: [
       {},
-      ...series.map(({ colour: name, label }) => ({
-        label,
-        points: { show: false },
-        spanGaps: true,
-        stroke: colour(element, name),
-        width: 1.75,
-      })),
+      ...series.map(({ colour: name, label }) => {
+        const stroke = colour(element, name);
+        return {
+          label,
+          points: { fill: stroke, show: isAloneIn, size: POINT_PX },
+          spanGaps: true,
+          stroke,
+          width: 1.75,
+        };
+      }),
     ],
     width: element.clientWidth,
   };
+}
+
+/** Of one value there is no line, only its point. */
+function isAloneIn(plot: uPlot, at: number): boolean {
+  return isAlone(plot.data[at] ?? []);
 }
 
 /** Tells of a mark once, by the chart in which it was made. */

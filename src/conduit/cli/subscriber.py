@@ -233,9 +233,21 @@ def gap_text(gap: GapEvent | GapAnswer) -> str:
     if gap.from_seq is None:
         return f"gap: {gap.topic}: messages may be missing ({gap.reason})"
     if gap.reason == "log_lost" and gap.to_seq is not None:
-        last, asked = gap.from_seq - 1, gap.to_seq + 1
-        return f"gap: {gap.topic} ends at #{last}, and #{asked} was asked for; what is new comes (log_lost)"
+        return _beyond_end(gap, gap.from_seq - 1, gap.to_seq + 1)
     end = " to the end of its numbering" if gap.to_seq is None else f" to #{gap.to_seq}"
     if gap.to_seq == gap.from_seq:
         end = ""
-    return f"gap: {gap.topic} #{gap.from_seq}{end} cannot be given ({gap.reason})"
+    # On the wire both have one name.
+    why = "removed by retention or a purge" if gap.reason == "retention" else gap.reason
+    return f"gap: {gap.topic} #{gap.from_seq}{end} cannot be given ({why})"
+
+
+def _beyond_end(gap: GapEvent | GapAnswer, last: int, asked: int) -> str:
+    where = f"gap: {gap.topic} ends at #{last}, and #{asked} was asked for"
+    match getattr(gap, "was_published", None):
+        case True:
+            return f"{where}, which the log had, and has lost; what is new comes (log_lost)"
+        case False:
+            return f"{where}, which was not published yet; what is new comes"
+        case _:
+            return f"{where}; what is new comes (log_lost)"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TopicProgress,
     )
     from conduit.protocol.frames import StartSpec
+    from conduit.protocol.records import NumberIs
 
 
 @click.group(cls=Group)
@@ -255,6 +256,15 @@ def _question(before: Subscription, after: Moved) -> str:
     return f"Move subscription {before.name} {where}, {what}?"
 
 
+def _time(number_is: NumberIs | None, at: str | None) -> str | None:
+    """When a number was published, or why there is no such time; `at` is that of the first message behind."""
+    if number_is in (None, "stored"):
+        return at
+    if number_is == "not_published":
+        return "not published yet"
+    return "removed" if at is None else f"removed; next {at}"
+
+
 def _meaning(plan: Moved) -> str:
     """What a dry run says of messages, after "to"."""
     again = f"deliver {counted(plan.again_count or 0, 'message')} again"
@@ -305,9 +315,9 @@ _FIELDS: Columns[Subscription] = {
 _MOVES: Columns[TopicMove] = {
     "TOPIC": lambda move: move.topic,
     "FROM": lambda move: (move.floor_before or 0) + 1,
-    "FROM TIME": lambda move: move.next_before_at,
+    "FROM TIME": lambda move: _time(move.next_before_is, move.next_before_at),
     "TO": lambda move: move.floor + 1,
-    "TO TIME": lambda move: move.next_at,
+    "TO TIME": lambda move: _time(move.next_is, move.next_at),
     "AGAIN": lambda move: move.again_count,
     "SKIPPED": lambda move: move.skipped_count,
     "LAG": lambda move: move.lag,

@@ -231,7 +231,7 @@ class Delivery(OpenDeliveries):
         if not 0 < seq <= self.cursor or self.is_open(seq):
             return False
         self._raise_floor()
-        self.retries.put_back(seq, Retry(attempt=0), now)
+        self.retries.put_back(seq, Retry(attempt=0, is_redriven=True), now)
         return True
 
     def forget(self) -> None:
@@ -266,6 +266,9 @@ class Delivery(OpenDeliveries):
         self.seek(floor)
         self.cursor = cursor
         self.pages.restore(*stored, at)
+        for seq, retry in self.retries.by_seq.items():
+            # Versions before did not say it of each.
+            retry.is_redriven = retry.is_redriven or seq <= floor
         self.lost.restore(stored[0].lost)
 
     # Parts ----------------------------------------------------------------------------------------

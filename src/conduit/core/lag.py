@@ -1,4 +1,4 @@
-"""What a subscription has not settled of the messages that are stored in one topic."""
+"""What a subscription has not settled in one topic, and can be given."""
 
 from __future__ import annotations
 
@@ -6,12 +6,31 @@ from conduit.core.delivery import Delivery
 
 
 def lag_of(delivery: Delivery, first_seq: int, last_seq: int) -> int:
+    """Messages of `first_seq` … `last_seq` that were never handed out, and what `open_from` counts."""
+    return _new_from(delivery, first_seq, last_seq) + open_from(delivery, first_seq)
+
+
+def stored_lag_of(delivery: Delivery, first_seq: int, last_seq: int) -> int:
     """Messages of `first_seq` … `last_seq` that were never handed out, or are open."""
-    return max(0, last_seq - max(delivery.cursor, first_seq - 1)) + open_from(delivery, first_seq)
+    return _new_from(delivery, first_seq, last_seq) + _stored_from(delivery, first_seq)
 
 
 def open_from(delivery: Delivery, first_seq: int) -> int:
-    """Open deliveries whose message is stored: `first_seq` is the first that is."""
+    """Open deliveries that can be given: their message is stored, from `first_seq` on, or they were redriven,
+    and the dead letter has it."""
+    if first_seq <= 1:
+        return delivery.open_count
+    count = sum(
+        seq < first_seq and retry.is_redriven for seq, retry in delivery.retries.by_seq.items()
+    )
+    return count + _stored_from(delivery, first_seq)
+
+
+def _new_from(delivery: Delivery, first_seq: int, last_seq: int) -> int:
+    return max(0, last_seq - max(delivery.cursor, first_seq - 1))
+
+
+def _stored_from(delivery: Delivery, first_seq: int) -> int:
     if first_seq <= 1:
         return delivery.open_count
     count = sum(

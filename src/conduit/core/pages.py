@@ -28,6 +28,7 @@ class Kept(msgspec.Struct, array_like=True, gc=False):
     reason: str = ""
     failures: int = 0
     losses: int = 0
+    is_redriven: bool = False
 
 
 class Page(msgspec.Struct, array_like=True):
@@ -115,6 +116,7 @@ class Pages:
         for kept in page.retries:
             left_ms = max(0, kept.left_ms - passed_ms)
             retry = Retry(kept.attempt, 0.0, NOBODY, kept.reason, kept.failures, kept.losses)
+            retry.is_redriven = kept.is_redriven
             self._retries.put_back(kept.seq, retry, at.now + left_ms / 1000)
 
     def _page(self, number: int, at: Moment) -> Page:
@@ -134,5 +136,6 @@ def _page(retries: Iterable[tuple[int, Retry]], at: Moment) -> Page:
         left_ms = 0
         if retry.holder == NOBODY and retry.at > now:
             left_ms = round((retry.at - now) * 1000)
-        kept.append(Kept(seq, retry.attempt, left_ms, retry.reason, retry.failures, retry.losses))
+        history = (retry.reason, retry.failures, retry.losses)
+        kept.append(Kept(seq, retry.attempt, left_ms, *history, retry.is_redriven))
     return Page(at.wall_ms, kept)

@@ -47,6 +47,8 @@ class Retry(msgspec.Struct, gc=False, array_like=True):
     """Who had it last."""
     is_late: bool = False
     """Whether the attempt is overdue, and `at` is when it is judged again."""
+    is_redriven: bool = False
+    """Whether it was a dead letter, which has the message also when the log has it no more."""
 
     @property
     def is_suspect(self) -> bool:

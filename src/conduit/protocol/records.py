@@ -9,7 +9,7 @@ that were stored, and reach an application decoded.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -134,6 +134,9 @@ class GapAnswer(msgspec.Struct, frozen=True):
     """Messages that a start asks for and cannot be given; the fields are those of a `gap` frame.
 
     `to_seq` is null when the end is not known; `epoch` is the topic's present one, empty without one.
+    `was_published`, with `log_lost` only: whether the position names the present epoch, so that whoever had
+    it has seen these numbers, and the log has lost them; else nobody has published them yet, as far as is
+    known.
     """
 
     topic: str
@@ -141,6 +144,7 @@ class GapAnswer(msgspec.Struct, frozen=True):
     to_seq: int | None
     reason: str
     epoch: str
+    was_published: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class SubscriptionCreated(SubscriptionAnswer, frozen=True):
@@ -158,19 +162,29 @@ class SubscriptionList(msgspec.Struct, frozen=True):
     next: str | None
 
 
+NumberIs = Literal["stored", "removed", "not_published"]
+"""What became of a number. `removed`: it was published, and retention or a purge has removed it."""
+
+
 class TopicMove(TopicProgress, frozen=True, omit_defaults=True):
     """Where a subscription is in one topic after a seek; and, of a dry run only, what that means there.
 
     `floor_before`: where it is now. `again_count`: messages that it has settled, and gets again.
-    `skipped_count`: stored ones that it has not settled, and does not get any more. `next_before_at`,
-    `next_at`: when the first message behind either floor was published; left out if none is stored.
+    `skipped_count`: stored ones that it has not settled, and does not get any more. `next_before_seq`,
+    `next_before_at`, `next_seq`, `next_at`: the number of the first message behind either floor that is
+    stored, and when that was published; left out if none is. `next_before_is`, `next_is`: what became of the
+    number that follows either floor.
     """
 
     floor_before: int | None = None
     again_count: int | None = None
     skipped_count: int | None = None
+    next_before_seq: int | None = None
     next_before_at: str | None = None
+    next_before_is: NumberIs | None = None
+    next_seq: int | None = None
     next_at: str | None = None
+    next_is: NumberIs | None = None
 
 
 class Moved(msgspec.Struct):

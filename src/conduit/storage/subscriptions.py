@@ -163,8 +163,9 @@ class SubscriptionStore(Protocol):
         """The same of these (subscription id, topic id), in any order; what is left out begins at 0. One
         question to the store, however many subscriptions they are of."""
 
-    async def settled(self, subscription_id: int) -> Settled:
-        """What it has settled in all topics. The answer is small, however many they are."""
+    async def settled(self, subscription_ids: Sequence[int]) -> dict[int, Settled]:
+        """What each of these has settled in all its topics; of an unknown id nothing. One question to the
+        store, however many subscriptions they are. The answer is small, however many topics they have."""
 
     async def former(self, subscription_id: int) -> list[Former]:
         """The deleted topics that it followed, as `topic_delete` was told, and the gaps of its start, in the

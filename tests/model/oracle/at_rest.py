@@ -121,10 +121,10 @@ def _shown(state: State, subscription: Subscription) -> Shown:
 
 
 def _lag(line: Line) -> int:
-    """Messages that are stored, as far as the broker knows, and not settled."""
+    """Messages that are stored, as far as the broker knows, or that dead letters have, and not settled."""
     first = line.topic.first_known
     above = line.topic.last_known - max(line.next, first) + 1
-    return max(0, above) + sum(seq >= first for seq in line.open)
+    return max(0, above) + sum(seq >= first or one.is_redriven for seq, one in line.open.items())
 
 
 def is_blurred(subscription: Subscription) -> bool:

@@ -56,6 +56,8 @@ class Delivery:
     """How many of `losses` a crash may have lost."""
     is_unsure: bool = False
     """A crash may have lost what became of it last: the next frame says how often it was handed out."""
+    is_redriven: bool = False
+    """Its dead letter has the message, also when the log has it no more."""
 
     def is_due(self, now: float) -> bool:
         """Whether it must have come by now, where there is credit for it."""

@@ -229,7 +229,7 @@ class Line:
         self.reopened.add(seq)
         self.died.discard(seq)
         assert self.floor >= 0
-        self.open[seq] = Delivery(0, earliest=now, latest=now)
+        self.open[seq] = Delivery(0, earliest=now, latest=now, is_redriven=True)
 
     def learn_floor(self, floor: int, now: float) -> None:
         """The broker's floor: where it is lower than what is known, a redrive that is under way keeps it."""

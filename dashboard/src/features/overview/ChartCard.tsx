@@ -41,9 +41,9 @@ export function ChartCard({ chart, nothing, onSpan, samples, span }: ChartCardPr
         </ul>
       </div>
       <Suspense fallback={<div aria-hidden className="h-45" />}>
-        {samples.length < 2 || !hasFigures(chart, samples) ? (
+        {!hasFigures(chart, samples) ? (
           <p className="flex h-45 items-center justify-center text-center text-dim">
-            {samples.length < 2 ? "No samples yet" : nothing}
+            {samples.length === 0 ? "No samples yet" : nothing}
           </p>
         ) : (
           <Plot

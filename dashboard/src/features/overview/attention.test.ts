@@ -64,6 +64,29 @@ describe("what needs attention", () => {
     });
   });
 
+  it("names what the newest died in so that its name is told from the words around it", () => {
+    const newest = {
+      attempts: 5,
+      died_at: "2026-11-30T10:00:00.000Z",
+      id: "d1",
+      message_id: "m1",
+      payload: null,
+      published_at: null,
+      reason: "declined",
+      redriven_at: null,
+      seq: 7,
+      subscription: "all",
+      topic: "them",
+    };
+    const [item] = attention({
+      attentive: attentive({ dead_letters: 1 }),
+      letters: { dead_letters: [newest], next: null },
+    });
+    expect(item?.why).toBe(
+      "Its subscriber gave it up. It died in topic “them”, of subscription “all”: “declined”. Redrive it once that is mended.",
+    );
+  });
+
   it("is a bound that is nearly reached, and what happens beyond it", () => {
     const quotas = [
       { limit: "stored_bytes", max: 1_048_576, tenant: "acme", used: 1_048_576 },

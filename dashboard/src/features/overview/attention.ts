@@ -91,11 +91,11 @@ function ofLetters(attentive: Attentive | undefined, letters: DeadLetterList | u
   const newest = letters?.dead_letters[0];
   const said = newest?.reason ? `“${newest.reason}”` : "without a reason";
   const who = newest?.subscription
-    ? `of subscription ${newest.subscription}`
+    ? `of subscription “${newest.subscription}”`
     : "of a subscriber without a durable subscription";
   const gaveUp = dead === 1 ? "Its subscriber gave it up." : "Their subscribers gave them up.";
   const why = newest
-    ? `${gaveUp} ${dead === 1 ? "It" : "The newest"} died in topic ${newest.topic}, ${who}: ${said}. Redrive ${dead === 1 ? "it" : "them"} once that is mended.`
+    ? `${gaveUp} ${dead === 1 ? "It" : "The newest"} died in topic “${newest.topic}”, ${who}: ${said}. Redrive ${dead === 1 ? "it" : "them"} once that is mended.`
     : `${gaveUp} Redrive ${dead === 1 ? "it" : "them"} once the cause is mended.`;
   const what = dead === 1 ? "One dead letter" : `${count(dead)} dead letters`;
   return [{ id: "dead", to: "/dead-letters", tone: "bad", what, why }];

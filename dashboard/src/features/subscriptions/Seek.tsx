@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { ArrowRight } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import type { Moved, SubscriptionAnswer } from "@/api/schema";
+import type { Moved, SubscriptionAnswer, TopicMove } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count } from "@/components/format";
@@ -11,7 +11,9 @@ import { Failure, Loading } from "@/components/states";
 import { Clock } from "@/components/Time";
 import {
   AGAIN_TYPED_COUNT,
+  gapWords,
   meaning,
+  placeWords,
   type StartKind,
   seekVerb,
   startOf,
@@ -109,9 +111,9 @@ function Gaps({ plan }: { readonly plan: Moved }) {
   if (!first) return null;
   return (
     <p className="text-warn">
-      Some of what is asked for is not there: {count(gaps.length)}
-      {plan.more_gaps && " and more"} {gaps.length === 1 ? "gap" : "gaps"}, such as in topic{" "}
-      {first.topic} from #{count(first.from_seq)} on ({first.reason.replace("_", " ")}).
+      Some of what is asked for is not there. {gapWords(first)}
+      {gaps.length > 1 && ` The same in ${count(gaps.length - 1)} more topics`}
+      {gaps.length > 1 && (plan.more_gaps ? ", and others." : ".")}
     </p>
   );
 }
@@ -128,9 +130,14 @@ function Moves({ plan }: { readonly plan: Moved }) {
         <li className="py-2" key={move.topic}>
           <p className="break-all font-medium">{move.topic}</p>
           <p className="flex flex-wrap items-center gap-x-2">
-            <Place at={move.next_before_at} seq={(move.floor_before ?? 0) + 1} />
+            <Place
+              at={move.next_before_at}
+              is={move.next_before_is}
+              next={move.next_before_seq}
+              seq={(move.floor_before ?? 0) + 1}
+            />
             <ArrowRight aria-label="to" className="size-4" role="img" />
-            <Place at={move.next_at} seq={move.floor + 1} />
+            <Place at={move.next_at} is={move.next_is} next={move.next_seq} seq={move.floor + 1} />
           </p>
           <p className="text-dim text-xs">
             {count(move.again_count ?? 0)} again, {count(move.skipped_count ?? 0)} skipped, lag{" "}
@@ -143,16 +150,19 @@ function Moves({ plan }: { readonly plan: Moved }) {
 }
 
 interface PlaceProps {
+  /** When the first message from `seq` on was published that is stored, and its number. */
   readonly at: string | null | undefined;
+  readonly next: number | null | undefined;
+  readonly is: TopicMove["next_is"];
   readonly seq: number;
 }
 
-function Place({ at, seq }: PlaceProps) {
+function Place({ at, is, next, seq }: PlaceProps) {
   return (
     <span>
       #{count(seq)}{" "}
       <span className="text-dim text-xs">
-        {at ? <Clock at={at} now={Date.now()} /> : "not published yet"}
+        {is !== "stored" && placeWords(is, next)} {at && <Clock at={at} now={Date.now()} />}
       </span>
     </span>
   );

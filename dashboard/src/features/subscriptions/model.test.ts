@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import type { Moved } from "@/api/schema";
 import {
   changes,
+  gapWords,
   meaning,
   nameProblem,
   parseSetting,
   patternProblem,
+  placeWords,
   SETTINGS,
   type Setting,
   seekVerb,
@@ -130,4 +132,25 @@ it("a state is a word: the worst that is so", () => {
   expect(word({ subscribers: 2 })).toBe("running");
   expect(stateOf(subscription({ lag: 3, subscribers: 0 })).tone).toBe("warn");
   expect(stateOf(subscription({ subscribers: 0 })).tone).toBe("idle");
+});
+
+describe("what a seek finds", () => {
+  it("says of a number whether it was removed, and what comes instead, or is not published yet", () => {
+    expect(placeWords("not_published", null)).toBe("not published yet");
+    expect(placeWords("removed", null)).toBe("removed");
+    expect(placeWords("removed", 1_201)).toBe("removed; the next that is stored is #1,201,");
+  });
+
+  it("speaks of a log that has lost something only if it was published", () => {
+    const gap = { epoch: "e", from_seq: 6, reason: "log_lost", to_seq: 8, topic: "orders" };
+    expect(gapWords({ ...gap, was_published: false })).toBe(
+      "“orders” has only 5 so far: #6 to #8 were not published yet. What is published next comes first.",
+    );
+    expect(gapWords({ ...gap, was_published: true })).toBe(
+      "#6 to #8 of “orders” were published, and its log has lost them.",
+    );
+    expect(gapWords({ ...gap, reason: "epoch_changed", to_seq: null })).toBe(
+      "“orders” was deleted, made anew or restored since: #6 and what follows of that one will not come.",
+    );
+  });
 });

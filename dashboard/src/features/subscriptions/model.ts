@@ -1,6 +1,6 @@
 // What may be typed of a subscription, what a seek means, and its state in a word.
 
-import type { Moved, SubscriptionAnswer, SubscriptionChange } from "@/api/schema";
+import type { Moved, SubscriptionAnswer, SubscriptionChange, TopicMove } from "@/api/schema";
 import { count } from "@/components/format";
 import type { Tone } from "@/components/stateColours";
 import type { Start } from "@/services/subscriptions";
@@ -164,6 +164,30 @@ export function meaning(plan: Moved): string {
       : []),
   ];
   return `${parts.join(", and ")}.`;
+}
+
+type Gap = NonNullable<Moved["gaps"]>[number];
+
+/** What of the place that is asked for is not there, and why. */
+export function gapWords({ from_seq, reason, to_seq, topic, was_published }: Gap): string {
+  const numbers =
+    to_seq === null || to_seq === from_seq
+      ? `#${count(from_seq)}${to_seq === null ? " and what follows" : ""}`
+      : `#${count(from_seq)} to #${count(to_seq)}`;
+  if (reason === "epoch_changed") {
+    return `“${topic}” was deleted, made anew or restored since: ${numbers} of that one will not come.`;
+  }
+  if (reason !== "log_lost") return `${numbers} of “${topic}” were removed.`;
+  if (was_published) return `${numbers} of “${topic}” were published, and its log has lost them.`;
+  return `“${topic}” has only ${count(from_seq - 1)} so far: ${numbers} were not published yet. What is published next comes first.`;
+}
+
+type NumberIs = TopicMove["next_is"];
+
+/** What a number is that has no time of its own. `next`: the first message behind it that is stored. */
+export function placeWords(is: NumberIs, next: number | null | undefined): string {
+  if (is !== "removed") return "not published yet";
+  return next ? `removed; the next that is stored is #${count(next)},` : "removed";
 }
 
 /** The button that does it, with how many. */

@@ -15,6 +15,7 @@ from conduit.core.delivery import Delivery
 from conduit.core.lag import lag_of
 from conduit.core.message import SubscriptionRecord
 from conduit.core.retries import NOBODY
+from conduit.protocol.frames import Gap
 from conduit.protocol.records import GapAnswer, TopicProgress
 from conduit.storage.dead_letters import DEAD, DISCARDED, DROPPED, FORGOTTEN, REDRIVEN, Fate
 
@@ -76,11 +77,17 @@ class DeliveryState(msgspec.Struct):
 def missing(beginning: Beginning) -> tuple[list[GapAnswer], bool]:
     """What a start could not be given, for whoever asked for it: no subscriber is told. And whether there is
     more of it than is shown."""
-    shown = [
-        GapAnswer(gap.topic, gap.from_seq, gap.to_seq, gap.reason, gap.epoch)
-        for gap in islice(beginning.gaps, GAPS_SHOWN_COUNT)
-    ]
+    shown = [_missing(beginning, gap) for gap in islice(beginning.gaps, GAPS_SHOWN_COUNT)]
     return shown, len(beginning.gaps) > GAPS_SHOWN_COUNT
+
+
+def _missing(beginning: Beginning, gap: Gap) -> GapAnswer:
+    was_published: bool | msgspec.UnsetType = msgspec.UNSET
+    if gap.reason == "log_lost":
+        # Of another epoch's position it would be another gap.
+        asked = beginning.asked.get(gap.topic)
+        was_published = asked is not None and asked.epoch is not None
+    return GapAnswer(gap.topic, gap.from_seq, gap.to_seq, gap.reason, gap.epoch, was_published)
 
 
 def place_of(topic: Topic, delivery: Delivery) -> TopicProgress:

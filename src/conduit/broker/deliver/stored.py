@@ -85,7 +85,7 @@ def pending_count(progress: Progress | None) -> int:
 
 
 def open_in(progress: Progress, first_seq: int) -> int:
-    """Open deliveries whose message is stored: `first_seq` is the first that is."""
+    """As `open_from` counts them: `first_seq` is the first that is stored."""
     if not progress.open:
         return 0
     snapshot = _decode_snapshot(progress.open)
@@ -96,7 +96,13 @@ def open_in(progress: Progress, first_seq: int) -> int:
         last - max(first, first_seq) + 1 for first, last in snapshot.runs if last >= first_seq
     )
     count += sum(seq >= first_seq for seq, _ in snapshot.retries)
-    return count + sum(kept.seq >= first_seq for page in pages for kept in page.retries)
+    floor = progress.floor
+    # What is open at or below the floor was redriven: versions before did not say it of each.
+    return count + sum(
+        kept.seq >= first_seq or kept.is_redriven or kept.seq <= floor
+        for page in pages
+        for kept in page.retries
+    )
 
 
 def restore(delivery: Delivery, progress: Progress, clock: Clock) -> None:

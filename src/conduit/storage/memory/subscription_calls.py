@@ -118,7 +118,14 @@ class SubscriptionCalls(DeadLetterCalls):
             found += self._subscriptions.progress(subscription_id, [topic_id])
         return found
 
-    async def settled(self, subscription_id: int) -> Settled:
+    async def settled(self, subscription_ids: Sequence[int]) -> dict[int, Settled]:
+        found = {}
+        async for some in in_slices(subscription_ids):
+            for subscription_id in some:
+                found[subscription_id] = await self._settled(subscription_id)
+        return found
+
+    async def _settled(self, subscription_id: int) -> Settled:
         passed, opened = 0, []
         async for some in in_slices(await self.progress(subscription_id)):
             for row in some:

@@ -104,10 +104,10 @@ class SubscriptionCalls(DeadLetterCalls):
         await self._home.lane.known()
         return await self._home.database.ask(subscriptions.progress_at, places)
 
-    async def settled(self, subscription_id: int) -> Settled:
+    async def settled(self, subscription_ids: Sequence[int]) -> dict[int, Settled]:
         await self._home.lane.known()
         first_seqs = await self._first_seqs_elsewhere()
-        return await self._home.database.ask(subscriptions.settled, subscription_id, first_seqs)
+        return await self._home.database.ask(subscriptions.settled, subscription_ids, first_seqs)
 
     async def former(self, subscription_id: int) -> list[Former]:
         return await self._home.database.ask(former.of, subscription_id)

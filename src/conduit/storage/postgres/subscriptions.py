@@ -117,8 +117,8 @@ _COLUMNS = "topic_id, floor, cursor, open, numbers, retries"
 _PROGRESS = f"SELECT $1::bigint, {_COLUMNS} FROM ({_ROWS}) AS r"
 _PROGRESS_OF = f"{_PROGRESS} WHERE topic_id = ANY ($2::bigint[])"
 _OPEN = f"""
-SELECT $1::bigint, {_COLUMNS} FROM conduit.progress AS p {_NUMBERS}
-WHERE p.subscription_id = $1 AND octet_length(open) > 0
+SELECT subscription_id, {_COLUMNS} FROM conduit.progress AS p {_NUMBERS}
+WHERE p.subscription_id = ANY ($1::bigint[]) AND octet_length(open) > 0
 """
 
 # A topic's id is the key of where a subscription began. With nothing appended to it, that is read from the
@@ -146,10 +146,26 @@ SELECT subscription_id, topic_id, floor, cursor, open, numbers, retries FROM (
 
 # The home does not know where topics begin whose messages are elsewhere: $2 and $3 say it, where that is
 # not at 1.
-_PASSED = f"""
-SELECT coalesce(sum(greatest(0, cursor - coalesce(f.first_seq, r.first_seq) + 1)), 0)::bigint
-FROM ({_ROWS}) AS r
+# Of each subscription the same as in _ROWS, without what is open.
+_PASSED = """
+SELECT a.subscription_id,
+       coalesce(sum(greatest(0, r.cursor - coalesce(f.first_seq, r.first_seq) + 1)), 0)::bigint
+FROM unnest($1::bigint[]) AS a (subscription_id)
+JOIN conduit.subscriptions AS s USING (subscription_id)
+CROSS JOIN LATERAL (
+  SELECT DISTINCT ON (r.topic_id) r.topic_id, t.first_seq, r.cursor
+  FROM (
+    SELECT p.topic_id, p.cursor, 1 AS place FROM conduit.progress AS p
+    WHERE p.subscription_id = s.subscription_id
+    UNION ALL
+    SELECT key::bigint, value::bigint, 2 FROM jsonb_each_text(s.begins)
+  ) AS r
+  JOIN conduit.topics AS t USING (topic_id)
+  WHERE t.tenant = s.tenant
+  ORDER BY r.topic_id, r.place
+) AS r
 LEFT JOIN unnest($2::bigint[], $3::bigint[]) AS f (topic_id, first_seq) USING (topic_id)
+GROUP BY 1
 """
 
 # Two statements: the first waits for those who store progress of the subscription, and only what begins
@@ -265,13 +281,17 @@ async def progress_at(connection: Connection, places: Sequence[tuple[int, int]])
 
 
 async def settled(
-    connection: Connection, subscription_id: int, first_seqs: Sequence[tuple[int, int]]
-) -> Settled:
+    connection: Connection, subscription_ids: Sequence[int], first_seqs: Sequence[tuple[int, int]]
+) -> dict[int, Settled]:
     """See `Store.settled`. `first_seqs`: (topic id, number) of the topics of other shards."""
     topic_ids, numbers = [topic for topic, _ in first_seqs], [seq for _, seq in first_seqs]
+    found = {each: Settled(0, []) for each in subscription_ids}
     async with scope.across(connection):
-        passed = await connection.fetchval(_PASSED, subscription_id, topic_ids, numbers)
-        return Settled(passed, _read(await connection.fetch(_OPEN, subscription_id)))
+        for each, passed in await connection.fetch(_PASSED, subscription_ids, topic_ids, numbers):
+            found[each] = Settled(passed, [])
+        for row in _read(await connection.fetch(_OPEN, subscription_ids)):
+            found[row.subscription_id].open.append(row)
+    return found
 
 
 def _read(rows: Iterable[asyncpg.Record]) -> list[Progress]:

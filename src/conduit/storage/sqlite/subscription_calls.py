@@ -86,8 +86,8 @@ class SubscriptionCalls(DeadLetterCalls):
     async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
         return await self._db.readers.call(subscriptions.progress_at, places)
 
-    async def settled(self, subscription_id: int) -> Settled:
-        return await self._db.readers.call(subscriptions.settled, subscription_id)
+    async def settled(self, subscription_ids: Sequence[int]) -> dict[int, Settled]:
+        return await self._db.readers.call(subscriptions.settled, subscription_ids)
 
     async def former(self, subscription_id: int) -> list[Former]:
         return await self._db.readers.call(former.of, subscription_id)

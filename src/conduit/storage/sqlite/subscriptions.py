@@ -281,8 +281,12 @@ def _in(connection: apsw.Connection, topic_id: int, subscription_ids: list[int])
     return [_read(row) for row in _progress_in(connection, asked)]
 
 
-def settled(connection: apsw.Connection, subscription_id: int) -> Settled:
+def settled(connection: apsw.Connection, subscription_ids: Sequence[int]) -> dict[int, Settled]:
     """See `Store.settled`."""
+    return {each: _settled(connection, each) for each in subscription_ids}
+
+
+def _settled(connection: apsw.Connection, subscription_id: int) -> Settled:
     asked = {"subscription_id": subscription_id}
     ((passed,),) = rows(connection, _PASSED, asked)
     return Settled(passed, [_read(row) for row in _open(connection, asked)])
