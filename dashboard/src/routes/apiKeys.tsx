@@ -112,6 +112,7 @@ function KeyTable({ keys, now }: { readonly keys: readonly KeyAnswer[]; readonly
   const { data: who } = useQuery(whoamiQuery());
   return (
     <Table
+      cards={["Name", "May"]}
       caption={`${counted(keys.length, "key")}, by id`}
       columns={["Name", "State", "May", "Last used", "Ends", "Created", "Id"]}
       rows={keys.map((key) => {

@@ -109,6 +109,7 @@ function All() {
 function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] }) {
   return (
     <Table
+      cards={["Name", "Nearest to its limit"]}
       caption={`${counted(tenants.length, "tenant")}, by name`}
       columns={[
         "Name",

@@ -25,6 +25,7 @@ export function AuditTable({ entries, names, ofAll }: AuditTableProps) {
   return (
     <>
       <Table
+        cards={["What", "On"]}
         caption={`${counted(entries.length, "entry", "entries")}, the newest first`}
         columns={["When", "Who", "What", "On", ...(ofAll ? ["Tenant"] : []), "From", "More"]}
         numbers={["More"]}
