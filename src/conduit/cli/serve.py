@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 
@@ -41,6 +43,8 @@ def serve(
         if isinstance(became, int):
             raise click.exceptions.Exit(became)
         settings, worker = became
+    # What is loaded is no garbage, and there is very much of it to look at. `collecting.py` begins with it.
+    gc.disable()
     # In each worker, which is a fork: whoever is forked has no threads.
     from conduit.server.app import run
 

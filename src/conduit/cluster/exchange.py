@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from conduit.broker.broker import Broker
 from conduit.cluster.answering import Answering
@@ -28,12 +29,14 @@ from conduit.cluster.neighbours import Neighbours
 from conduit.cluster.obliging import Obliging
 from conduit.cluster.placement import Placement
 from conduit.cluster.reach import Reach
-from conduit.cluster.registry.registry import Registry
 from conduit.cluster.sign_outs import SignOuts
 from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
 from conduit.storage.nodes import NodeRecord
+
+if TYPE_CHECKING:
+    from conduit.cluster.registry.registry import Registry
 
 # A look just before the time would be followed by another one.
 LATE_S = 0.01

@@ -32,7 +32,6 @@ from conduit.settings import Settings
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.memory import MemoryStore
-from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
 from conduit.tenancy.audit import Audit, Origin
 from conduit.tenancy.cleaning import Cleaner
@@ -150,6 +149,9 @@ async def _begin_auth(
 def make_store(settings: Settings) -> Store:
     """The store that is set; it is not open yet."""
     if settings.postgres_urls:
+        # Not on top: it takes asyncpg, which others can do without.
+        from conduit.storage.postgres import PostgresStore
+
         return PostgresStore(
             *settings.postgres_urls,
             allow_unsafe=settings.allow_unsafe_database,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from conduit.cluster.links.peers import LinkView
-from conduit.cluster.registry.registry import Registry
 from conduit.server.context import Context
+
+if TYPE_CHECKING:
+    from conduit.cluster.registry.registry import Registry
 
 _SHARED = (
     "All nodes have one log: what a node is not told of it finds there, within a second or two."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -12,11 +13,13 @@ from prometheus_client.core import (
 
 from conduit.broker.broker import Broker
 from conduit.cluster.apart.copying import Copying
-from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.server import histograms
 from conduit.server.context import Context
+
+if TYPE_CHECKING:
+    from conduit.cluster.apart.meeting import Meeting
 
 
 def families(context: Context) -> Iterator[Metric]:

@@ -81,9 +81,11 @@ class Collecting:
         self._thresholds = gc.get_threshold()
 
     def start(self) -> None:
-        """Collect all, and freeze it: imports and the API, and what was loaded from the store."""
+        """Freeze all that there is: imports and the API, and what was loaded from the store. There is next to
+        no garbage in it. Python begins to collect by itself if it did not."""
         gc.set_threshold(YOUNG_COUNT, MIDDLE_COUNT, FULL_COUNT)
-        _collect_all()
+        _freeze_all()
+        gc.enable()
         self._growth.collected(_resident_bytes())
         gc.callbacks.append(self._called)
 
@@ -142,11 +144,16 @@ def _collect_all() -> int:
     """Collect what is frozen too, and freeze what is left; how many objects were garbage."""
     gc.unfreeze()
     found_count = gc.collect()
+    _freeze_all()
+    return found_count
+
+
+def _freeze_all() -> None:
+    """Freeze what there is, garbage too."""
+    gc.freeze()
     # Python waits with the next full collection until a quarter of what the last one left over has come
     # anew, also if that is frozen by now. After this one that is nothing.
-    gc.freeze()
     gc.collect()
-    return found_count
 
 
 def _resident_bytes() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -13,7 +13,6 @@ from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
 from conduit.cluster.apart.copying import Copying
-from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.asking import Asking
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
@@ -22,7 +21,6 @@ from conduit.cluster.leaving import Leaving
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.peers import LinkView
 from conduit.cluster.own_state import OwnState
-from conduit.cluster.registry.registry import Registry
 from conduit.cluster.this_node import ThisNode
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
@@ -45,6 +43,10 @@ from conduit.server.websocket import FRAMES_MAX_COUNT
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
+
+if TYPE_CHECKING:
+    from conduit.cluster.apart.meeting import Meeting
+    from conduit.cluster.registry.registry import Registry
 
 NO_BOUNDS = Retention()
 # Sockets at /internal/link before their proof: a node needs some milliseconds for it.

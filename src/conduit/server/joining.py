@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from conduit import node_address
@@ -19,7 +20,6 @@ from conduit.cluster.leaving import Leaving
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.membership import Membership
 from conduit.cluster.owning import Owning
-from conduit.cluster.registry.registry import Registry
 from conduit.cluster.sign_outs import SignOuts
 from conduit.cluster.subscribers import Subscribers
 from conduit.cluster.this_node import ThisNode
@@ -32,6 +32,9 @@ from conduit.server.serving import Server
 from conduit.server.workers.worker import Worker
 from conduit.settings import Settings
 from conduit.storage.nodes import Node, NodeStore
+
+if TYPE_CHECKING:
+    from conduit.cluster.registry.registry import Registry
 
 # The fact of the store by which a registry tells clusters apart.
 CLUSTER_ID = "cluster"
@@ -135,6 +138,9 @@ class Cluster:
     def _registry(self, own: Node) -> Registry | None:
         if self._settings.redis_url is None:
             return None
+        # Not on top: it takes redis-py, which a server without Redis can do without.
+        from conduit.cluster.registry.registry import Registry
+
         member = Member(
             name=own.name,
             incarnation=own.incarnation,

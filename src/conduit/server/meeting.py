@@ -4,10 +4,10 @@ secret."""
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from conduit import redis_url
 from conduit.cluster.answering import Answering
-from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.comparing import Comparing
 from conduit.cluster.hints import MESSAGE_MAX_BYTES
 from conduit.cluster.links.handshake import Identity
@@ -17,6 +17,9 @@ from conduit.server.alike import alike
 from conduit.server.context import Context
 from conduit.settings import Settings
 
+if TYPE_CHECKING:
+    from conduit.cluster.apart.meeting import Meeting
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,6 +27,9 @@ async def meet_others(context: Context, node: ThisNode, settings: Settings) -> M
     """Have this node find the others, and link with them. `settings.meets_in_redis` holds, the broker has
     started, and nobody has subscribed yet. `stop` what is returned when the broker has finished. Raises
     ConfigError if another node that lives has the name of this one, which takes a second or two to know."""
+    # Not on top: it takes redis-py, which a server without Redis can do without.
+    from conduit.cluster.apart.meeting import Meeting
+
     assert settings.redis_url is not None
     url = settings.redis_url.get_secret_value()
     own = node.node

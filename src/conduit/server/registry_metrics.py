@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from conduit.cluster.registry.registry import Registry
 from conduit.server import histograms
+
+if TYPE_CHECKING:
+    from conduit.cluster.registry.registry import Registry
 
 
 def families(registry: Registry | None) -> Iterator[Metric]:

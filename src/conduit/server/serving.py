@@ -95,12 +95,9 @@ class Server(uvicorn.Server):
             door = context.open_to_operators()
             self._operators_front = make_front(context, door, OperatorsFront)
         self._front = make_front(context)
-        api = create_api(context)
-        # It takes a while to build, so not when the first request asks for it.
-        api.openapi()
         super().__init__(
             uvicorn.Config(
-                api,
+                create_api(context),
                 http=self._front,
                 ws="none",
                 lifespan="off",
