@@ -30,7 +30,7 @@ export function Copy({ label, shown = "Copy", text }: CopyProps) {
   };
   const Icon = said === "Copied" ? Check : CopyIcon;
   return (
-    <Button aria-label={label} look="quiet" onClick={copy}>
+    <Button aria-label={said === null ? label : `${said}: ${label}`} look="quiet" onClick={copy}>
       <Icon aria-hidden className="size-4" />
       <span aria-live="polite">{said ?? shown}</span>
     </Button>

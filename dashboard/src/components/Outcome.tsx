@@ -1,5 +1,5 @@
 import { useBlocker } from "@tanstack/react-router";
-import { useContext, useEffect, useState } from "react";
+import { useContext, useEffect, useEffectEvent, useState } from "react";
 import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { ModalContext } from "@/components/Modal";
@@ -10,6 +10,7 @@ interface Told {
   readonly error: Error | null;
   readonly isOut: () => boolean;
   readonly isPending: boolean;
+  readonly leave: (words: { readonly may: string; readonly not: string } | null) => void;
   readonly look: () => void;
   readonly reset: () => void;
 }
@@ -25,10 +26,16 @@ interface OutcomeProps {
   readonly onLook?: () => void;
 }
 
-/** In a dialog or a form: that an act is not done, or may be. Until it is answered the dialog stays, and the page. */
+/** In a dialog or a form: that an act is not done, or may be. Until it is answered the dialog stays, and the page;
+ * where they do not, because what they are of is gone, all pages tell it. */
 export function Outcome({ act, isSaid = false, may, not, onLook }: OutcomeProps) {
   const { close, hold } = useContext(ModalContext);
   const { error, isPending } = act;
+  const leave = useEffectEvent((isGone: boolean) => act.leave(isGone ? { may, not } : null));
+  useEffect(() => {
+    leave(false);
+    return () => leave(true);
+  }, []);
   useEffect(() => {
     hold(isPending);
     return () => hold(false);

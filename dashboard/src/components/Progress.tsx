@@ -12,7 +12,7 @@ export function Progress({ done, label, of }: ProgressProps) {
     <div className="space-y-1">
       <progress
         aria-label={label}
-        className="h-2 w-full accent-accent"
+        className="bar h-2 w-full"
         max={Math.max(of, 1)}
         value={Math.min(done, of)}
       />

@@ -1,31 +1,69 @@
+import type { MouseEvent } from "react";
 import { type At, ago, clock, exactly } from "@/components/times";
 import { useServerNow } from "@/components/useNow";
 
 interface TimeProps {
   readonly at: string;
+  /** In a row that is a link as a whole: it lies above that link, so that one can point at it. */
+  readonly inRow?: boolean;
 }
 
 /** How long ago, or in how long; when exactly is said on hover. */
-export function Time({ at }: TimeProps) {
+export function Time({ at, inRow }: TimeProps) {
   const now = useServerNow();
   return (
-    <time className="whitespace-nowrap" dateTime={at} title={exactly(at)}>
+    <Moment at={at} inRow={inRow}>
       {ago(at, now)}
-    </time>
+    </Moment>
   );
 }
 
-interface ClockProps {
-  readonly at: string;
+interface ClockProps extends TimeProps {
   /** What says which day is today. */
   readonly now: At;
 }
 
 /** The time of day, where moments are compared; when exactly is said on hover. */
-export function Clock({ at, now }: ClockProps) {
+export function Clock({ at, inRow, now }: ClockProps) {
   return (
-    <time className="whitespace-nowrap" dateTime={at} title={exactly(at)}>
+    <Moment at={at} inRow={inRow}>
       {clock(at, now)}
+    </Moment>
+  );
+}
+
+interface MomentProps {
+  readonly at: string;
+  readonly children: string;
+  readonly inRow: boolean | undefined;
+}
+
+function Moment({ at, children, inRow = false }: MomentProps) {
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: it hands on what is meant for the link of the row, to which keys go by themselves
+    <time
+      className={`whitespace-nowrap ${inRow ? "relative z-10 cursor-pointer" : ""}`}
+      dateTime={at}
+      onClick={inRow ? openRow : undefined}
+      title={exactly(at)}
+    >
+      {children}
     </time>
+  );
+}
+
+function openRow(event: MouseEvent) {
+  const link = event.currentTarget.closest("[role=row], tr")?.querySelector("a");
+  const { altKey, ctrlKey, metaKey, shiftKey } = event;
+  // As it was clicked: with a key that is in another tab.
+  link?.dispatchEvent(
+    new window.MouseEvent("click", {
+      altKey,
+      bubbles: true,
+      cancelable: true,
+      ctrlKey,
+      metaKey,
+      shiftKey,
+    }),
   );
 }

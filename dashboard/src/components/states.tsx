@@ -41,11 +41,12 @@ export function Empty({ action, children, title }: EmptyProps) {
 
 interface FailureProps {
   readonly error: unknown;
+  readonly onClose?: () => void;
   readonly onRetry?: (() => void) | undefined;
   readonly what: string;
 }
 
-export function Failure({ error, onRetry, what }: FailureProps) {
+export function Failure({ error, onClose, onRetry, what }: FailureProps) {
   const failure = asApiError(error);
   return (
     <div className="rounded-lg border border-bad bg-surface p-4" role="alert">
@@ -64,6 +65,7 @@ export function Failure({ error, onRetry, what }: FailureProps) {
         {failure.requestId && (
           <Copy label="Copy the request id" shown="Copy the request id" text={failure.requestId} />
         )}
+        {onClose && <Button onClick={onClose}>Close</Button>}
       </div>
     </div>
   );

@@ -112,6 +112,7 @@ function KeyTable({ keys, now }: { readonly keys: readonly KeyAnswer[]; readonly
   const { data: who } = useQuery(whoamiQuery());
   return (
     <Table
+      cards={[["Name", "State"], ["May"], ["Last used", "Ends"], ["Created", "Id"]]}
       caption={`${counted(keys.length, "key")}, by id`}
       columns={["Name", "State", "May", "Last used", "Ends", "Created", "Id"]}
       rows={keys.map((key) => {
@@ -121,7 +122,7 @@ function KeyTable({ keys, now }: { readonly keys: readonly KeyAnswer[]; readonly
           key.id,
           <span className="flex items-center gap-2" key="name">
             <Link
-              className="truncate font-medium hover:underline"
+              className="min-w-0 break-words font-medium hover:underline sm:truncate"
               data-row
               search={(before) => ({ ...before, key: key.id })}
               to="/api-keys"

@@ -41,7 +41,7 @@ function Entries() {
   // Once for each choice: with each look it would be another question.
   const [from, setFrom] = useState(() => ({ at: fromTimeOf(since, serverNow()), since }));
   if (from.since !== since) setFrom({ at: fromTimeOf(since, serverNow()), since });
-  const names = useKeyNames();
+  const { learn, names } = useKeyNames();
   const asked = { action: actionOf(action), actor: actorOf(actor, names), fromTime: from.at };
   const audit = useInfiniteQuery(auditQuery(asked, since));
   if (audit.isPending) return <Loading rows={8} what="the audit log" />;
@@ -50,6 +50,7 @@ function Entries() {
     return <Failure error={error} onRetry={refetch} what="The audit log is not shown" />;
   }
   const entries = audit.data.pages.flatMap((page) => page.entries);
+  learn(entries);
   const ofAll = who !== undefined && chosen === null && reasonAgainst(who, "admin") === null;
   const isFiltered = action !== "" || actor !== "" || since !== "all";
   const clear = () =>

@@ -26,7 +26,7 @@ import { Tiles } from "@/features/overview/Tiles";
 import { Allowed } from "@/features/signin/Allowed";
 import { isStale, usePace } from "@/live/pace";
 import { nodesQuery } from "@/services/nodes";
-import { mayChooseTenant } from "@/services/rights";
+import { managedTopics, mayChooseTenant, readTopics } from "@/services/rights";
 import {
   healthQuery,
   useReasonAgainst,
@@ -62,6 +62,12 @@ export function OverviewPage() {
       {isOfAll && (
         <p className="text-dim">
           Of the whole server, all tenants together. Choose one for its own.
+        </p>
+      )}
+      {who && unable === null && managedTopics(who) !== null && (
+        <p className="text-dim">
+          Figures, charts and what needs attention are of the whole tenant {who.tenant}, and not of{" "}
+          {managedTopics(who)} alone, which your key may manage.
         </p>
       )}
       <Allowed reason={unable}>
@@ -210,6 +216,7 @@ function useShownTenant(): string {
 function BusiestOf() {
   const busiest = useQuery(busiestQuery(BUSIEST_COUNT));
   const own = useShownTenant();
+  const { data: who } = useQuery(whoamiQuery());
   if (busiest.isPending) return <Loading what="the busiest topics" />;
   if (busiest.isError && !busiest.data) {
     return (
@@ -220,7 +227,8 @@ function BusiestOf() {
       />
     );
   }
-  return <Busiest own={own} topics={busiest.data?.topics ?? []} />;
+  const of = who ? readTopics(who) : null;
+  return <Busiest of={of} own={own} topics={busiest.data?.topics ?? []} />;
 }
 
 function StandingOf() {

@@ -45,9 +45,19 @@ function Subscription({ name }: { readonly name: string }) {
   const shown = isGone || whyHidden ? undefined : found.data;
   // What is deleted here is gone before this page hears that it was done: the dialog has it as it was.
   const [deleting, setDeleting] = useState<SubscriptionAnswer | null>(null);
+  // The same of what somebody else deletes while its seek is not answered.
+  const [seeking, setSeeking] = useState<SubscriptionAnswer | null>(null);
   return (
     <Page
-      actions={shown && <Actions onDelete={() => setDeleting(shown)} subscription={shown} />}
+      actions={
+        shown && (
+          <Actions
+            onDelete={() => setDeleting(shown)}
+            onSeek={() => setSeeking(shown)}
+            subscription={shown}
+          />
+        )
+      }
       back={
         <div className="flex flex-wrap items-center gap-3">
           <Back to="/subscriptions">Back to subscriptions</Back>
@@ -57,32 +67,15 @@ function Subscription({ name }: { readonly name: string }) {
       }
       title={name}
     >
-      <Tabs current={tab} label="Of this subscription">
-        {TABS.map((each) => (
-          <Link
-            // Its own idea of what is current takes a tab whose address says less for this one.
-            activeOptions={{ exact: true }}
-            aria-current={each === tab ? "page" : undefined}
-            className={tabClass}
-            key={each}
-            params={{ name }}
-            replace
-            search={(before) => ({ ...before, tab: each })}
-            to="/subscriptions/$name"
-          >
-            {LABELS[each]}
-          </Link>
-        ))}
-      </Tabs>
+      <SubscriptionTabs name={name} tab={tab} />
       <Allowed reason={unread ?? whyHidden}>
         {found.isPending && <Loading what="the subscription" />}
         {found.isError && !shown && (
           <Failure error={found.error} onRetry={found.refetch} what="It cannot be shown" />
         )}
-        {shown && tab === "summary" && <Summary subscription={shown} />}
-        {shown && tab === "subscribers" && <Subscribers name={name} />}
-        {shown && tab === "settings" && <Settings subscription={shown} />}
+        {shown && <Inside subscription={shown} tab={tab} />}
       </Allowed>
+      {seeking && <Seek onClose={() => setSeeking(null)} subscription={shown ?? seeking} />}
       {deleting?.name === name && (
         <DeleteSubscription onClose={() => setDeleting(null)} subscription={shown ?? deleting} />
       )}
@@ -90,8 +83,41 @@ function Subscription({ name }: { readonly name: string }) {
   );
 }
 
+interface TabsProps {
+  readonly name: string;
+  readonly tab: (typeof TABS)[number];
+}
+
+function SubscriptionTabs({ name, tab }: TabsProps) {
+  return (
+    <Tabs current={tab} label="Of this subscription">
+      {TABS.map((each) => (
+        <Link
+          // Its own idea of what is current takes a tab whose address says less for this one.
+          activeOptions={{ exact: true }}
+          aria-current={each === tab ? "page" : undefined}
+          className={tabClass}
+          key={each}
+          params={{ name }}
+          replace
+          search={(before) => ({ ...before, tab: each })}
+          to="/subscriptions/$name"
+        >
+          {LABELS[each]}
+        </Link>
+      ))}
+    </Tabs>
+  );
+}
+
 interface OfProps {
   readonly subscription: SubscriptionAnswer;
+}
+
+function Inside({ subscription, tab }: OfProps & Pick<TabsProps, "tab">) {
+  if (tab === "subscribers") return <Subscribers name={subscription.name} />;
+  if (tab === "settings") return <Settings subscription={subscription} />;
+  return <Summary subscription={subscription} />;
 }
 
 function State({ subscription }: OfProps) {
@@ -99,8 +125,12 @@ function State({ subscription }: OfProps) {
   return <Badge tone={tone}>{word}</Badge>;
 }
 
-function Actions({ onDelete, subscription }: OfProps & { readonly onDelete: () => void }) {
-  const [isMoving, setMoving] = useState(false);
+interface ActionsProps extends OfProps {
+  readonly onDelete: () => void;
+  readonly onSeek: () => void;
+}
+
+function Actions({ onDelete, onSeek, subscription }: ActionsProps) {
   const unable = useReasonAgainst("manage", subscription.topic);
   const pause = usePauseSubscription(subscription.name);
   const { paused } = subscription;
@@ -125,7 +155,7 @@ function Actions({ onDelete, subscription }: OfProps & { readonly onDelete: () =
         {paused ? "Resume" : "Pause"}
       </Button>
       <Button
-        onClick={() => setMoving(true)}
+        onClick={onSeek}
         title="Moves the place from which it goes on, back or forward"
         unable={unable}
       >
@@ -134,7 +164,6 @@ function Actions({ onDelete, subscription }: OfProps & { readonly onDelete: () =
       <Button onClick={onDelete} unable={unable}>
         <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
       </Button>
-      {isMoving && <Seek onClose={() => setMoving(false)} subscription={subscription} />}
     </>
   );
 }

@@ -109,6 +109,14 @@ function All() {
 function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] }) {
   return (
     <Table
+      cards={[
+        ["Name"],
+        ["Nearest to its limit"],
+        ["Topics", "Subscriptions"],
+        ["Connections", "Stored"],
+        ["Dead, redriven too", "Keys"],
+        ["Created"],
+      ]}
       caption={`${counted(tenants.length, "tenant")}, by name`}
       columns={[
         "Name",

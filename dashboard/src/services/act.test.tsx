@@ -7,6 +7,7 @@ import { setCaller } from "@/api/caller";
 import { ApiError } from "@/api/errors";
 import { type Ask, useAct } from "@/services/act";
 import { createQueryClient } from "@/services/client";
+import { close, currentNotices } from "@/services/notices";
 import { whoamiQuery } from "@/services/server";
 import { whoami } from "@/test/factories";
 
@@ -15,27 +16,37 @@ type Thing = z.infer<typeof Thing>;
 
 /** A server whose answers are given by the test. */
 function held() {
-  const answers: (() => void)[] = [];
+  const answers: ((status: number) => void)[] = [];
   const fetched = vi.fn((..._: Parameters<typeof fetch>) => {
     return new Promise<Response>((resolve) => {
-      answers.push(() => resolve(new Response('{"name": "a"}')));
+      answers.push((status) => resolve(answered(status)));
     });
   });
   vi.stubGlobal("fetch", fetched);
   const tenants = () =>
     fetched.mock.calls.map(([, init]) => new Headers(init?.headers).get("x-conduit-tenant"));
-  return { answer: () => answers.shift()?.(), tenants };
+  return { answer: (status = 200) => answers.shift()?.(status), tenants };
 }
+
+function answered(status: number): Response {
+  if (status === 200) return new Response('{"name": "a"}');
+  return new Response(
+    `{"code": "${status === 503 ? "outcome_unknown" : "gone"}", "detail": "", "request_id": "r"}`,
+    { status },
+  );
+}
+
+const said = () => currentNotices().map(({ text }) => text);
 
 const once = (ask: Ask) => ask(Thing, "/api/x", { method: "POST" });
 
-function acting(does: (ask: Ask) => Promise<Thing> = once, isKept = false) {
+function acting(does: (ask: Ask) => Promise<Thing> = once) {
   const client = createQueryClient();
   const wrapper = ({ children }: { children: ReactNode }) => (
     <QueryClientProvider client={client}>{children}</QueryClientProvider>
   );
   client.setQueryData(whoamiQuery().queryKey, whoami());
-  const hook = renderHook(() => useAct<void, Thing>(does, { isKept, touches: [["things"]] }), {
+  const hook = renderHook(() => useAct<void, Thing>(does, { touches: [["things"]] }), {
     wrapper,
   });
   return { client, ...hook };
@@ -44,6 +55,7 @@ function acting(does: (ask: Ask) => Promise<Thing> = once, isKept = false) {
 afterEach(() => {
   vi.unstubAllGlobals();
   setCaller({ tenant: null });
+  for (const { id } of currentNotices()) close(id);
   onlineManager.setOnline(true);
 });
 
@@ -102,20 +114,44 @@ describe("an act", () => {
     await waitFor(() => expect(result.current.isSuccess).toBe(true));
   });
 
-  it.each([true, false])(
-    "tells its answer to who has gone only if it is kept: %s",
-    async (isKept) => {
-      const server = held();
-      const { result, unmount } = acting(once, isKept);
-      const onDone = vi.fn();
-      inReact(() => result.current.start(undefined, onDone));
-      await waitFor(() => expect(server.tenants()).toHaveLength(1));
-      unmount();
-      server.answer();
-      await waitFor(() => expect(result.current.isOut()).toBe(false));
-      expect(onDone.mock.calls).toEqual(isKept ? [[{ name: "a" }]] : []);
-    },
-  );
+  it("says what was done, also when whoever started it has gone, and calls nobody then", async () => {
+    const server = held();
+    const { result, unmount } = acting();
+    const onDone = vi.fn();
+    inReact(() => result.current.start(undefined, onDone, ({ name }) => `${name} was made`));
+    await waitFor(() => expect(server.tenants()).toHaveLength(1));
+    unmount();
+    server.answer();
+    await waitFor(() => expect(said()).toEqual(["a was made"]));
+    expect(onDone).not.toHaveBeenCalled();
+  });
+
+  it.each([
+    [404, "It was not made"],
+    [503, "It may have been made"],
+  ])("tells by words left behind that it has failed with %i", async (status, told) => {
+    const server = held();
+    const { result, unmount } = acting();
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toHaveLength(1));
+    result.current.leave({ may: "It may have been made", not: "It was not made" });
+    unmount();
+    server.answer(status);
+    await waitFor(() => expect(said()).toEqual([told]));
+    expect(currentNotices()[0]?.error).toMatchObject({ status });
+  });
+
+  it("tells nothing twice: of what has a dialog, that tells its failure", async () => {
+    const server = held();
+    const { result } = acting();
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toHaveLength(1));
+    result.current.leave({ may: "It may have been made", not: "It was not made" });
+    result.current.leave(null);
+    server.answer(404);
+    await waitFor(() => expect(result.current.error).toMatchObject({ status: 404 }));
+    expect(said()).toEqual([]);
+  });
 });
 
 it.each([

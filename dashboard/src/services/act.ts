@@ -10,9 +10,10 @@ import {
 import { useEffect, useRef, useState } from "react";
 import type { z } from "zod";
 import { currentCaller } from "@/api/caller";
-import { ApiError } from "@/api/errors";
+import { ApiError, asApiError } from "@/api/errors";
 import { type Asked, request } from "@/api/request";
 import type { WhoAmI } from "@/api/schema";
+import { complain, confirm } from "@/services/notices";
 import { isSame, whoamiQuery } from "@/services/server";
 
 /** As `request`, for the tenant that the act is for. Fails if the page is of another or of somebody else by now. */
@@ -29,20 +30,31 @@ export interface Act<Variables, Answer> {
   readonly isOut: () => boolean;
   readonly isPending: boolean;
   readonly isSuccess: boolean;
+  /** Who would tell how it ends is not there any more: by these words all pages tell it then. Null: he is back. */
+  readonly leave: (words: Words | null) => void;
   /** Asks again for what it may have changed. */
   readonly look: () => void;
   /** Forgets how it ended; while it is under way that is not known, so nothing. */
   readonly reset: () => void;
-  /** Nothing, if it is under way. `onDone` is called once it is done, if whoever has started it is still there. */
-  readonly start: (variables: Variables, onDone?: (answer: Answer) => void) => void;
+  /** Nothing, if it is under way. `onDone` is called once it is done, if whoever has started it is still there; what
+   * `said` returns is said in any case. */
+  readonly start: (
+    variables: Variables,
+    onDone?: (answer: Answer) => void,
+    said?: (answer: Answer) => string,
+  ) => void;
   readonly variables: Variables | undefined;
+}
+
+/** How a failure is told: `may`, where nobody knows whether it was done. */
+export interface Words {
+  readonly may: string;
+  readonly not: string;
 }
 
 interface ActOptions<Answer> {
   /** How long its answer is kept, in milliseconds. */
   readonly gcTime?: number;
-  /** `onDone` is called in any case: what the answer has is nowhere else. */
-  readonly isKept?: boolean;
   /** What its answer is the newest of: where that is kept, and what is to be there. */
   readonly shows?: (answer: Answer) => readonly [QueryKey, unknown];
   /** What it may change; all that begins so. */
@@ -52,7 +64,7 @@ interface ActOptions<Answer> {
 /** For the tenant that the page is of, and who has signed in, when whoever calls this appears: when a dialog opens. */
 export function useAct<Variables, Answer>(
   does: (ask: Ask, variables: Variables) => Promise<Answer>,
-  { gcTime = 300_000, isKept = false, shows, touches }: ActOptions<Answer>,
+  { gcTime = 300_000, shows, touches }: ActOptions<Answer>,
 ): Act<Variables, Answer> {
   const client = useQueryClient();
   const [{ ask, isForPage }] = useState(() => askingAsNow(client));
@@ -60,6 +72,7 @@ export function useAct<Variables, Answer>(
   const isOut = useRef(false);
   // Until its end is drawn: a second click on what is about to go would start it again.
   const isBusy = useRef(false);
+  const left = useRef<Words | null>(null);
   const [ends, setEnds] = useState(0);
   // Nobody waits for it: an act is done when it is answered, and not when a list is shown anew.
   const look = () => {
@@ -77,7 +90,7 @@ export function useAct<Variables, Answer>(
   useEffect(() => {
     if (!act.isPending && !isOut.current) isBusy.current = false;
   }, [act.isPending, ends]);
-  const start = (variables: Variables, onDone?: (answer: Answer) => void) => {
+  const start: Act<Variables, Answer>["start"] = (variables, onDone, said) => {
     if (isBusy.current) return;
     isBusy.current = true;
     isOut.current = true;
@@ -85,10 +98,18 @@ export function useAct<Variables, Answer>(
       isOut.current = false;
       setEnds((before) => before + 1);
     };
-    void mutateAsync(variables).then((answer) => {
-      end();
-      if (isKept || isMounted.current) onDone?.(answer);
-    }, end);
+    void mutateAsync(variables).then(
+      (answer) => {
+        end();
+        const text = said?.(answer) ?? (left.current && WENT_ON);
+        if (text) confirm(text);
+        if (isMounted.current) onDone?.(answer);
+      },
+      (error: Error) => {
+        end();
+        if (left.current) complain(failed(error, left.current), error);
+      },
+    );
   };
   const { data, error, isPending, isSuccess, reset } = act;
   return {
@@ -97,6 +118,9 @@ export function useAct<Variables, Answer>(
     isOut: () => isOut.current,
     isPending,
     isSuccess,
+    leave: (words) => {
+      left.current = words;
+    },
     look,
     reset: () => {
       if (!isOut.current) reset();
@@ -105,6 +129,11 @@ export function useAct<Variables, Answer>(
     variables: act.variables,
   };
 }
+
+const WENT_ON = "What you sent from a page that is gone since was done.";
+
+const failed = (error: Error, { may, not }: Words) =>
+  asApiError(error).isOutcomeUnknown ? may : not;
 
 /** `isForPage`: whether the page is still of the same tenant and person. */
 function askingAsNow(client: QueryClient): { ask: Ask; isForPage: () => boolean } {

@@ -3,8 +3,10 @@ import { act, renderHook, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import { currentSession, setSession } from "@/api/caller";
+import type { KeyCreated } from "@/api/schema";
 import { useRotateKey } from "@/services/apiKeys";
 import { createQueryClient } from "@/services/client";
+import { keepSecret, putSecretAway, useSecret } from "@/services/secrets";
 import { whoamiQuery } from "@/services/server";
 import { whoami } from "@/test/factories";
 
@@ -26,16 +28,19 @@ const ROTATED = {
 };
 
 afterEach(() => {
+  while (secret() !== undefined) act(putSecretAway);
   vi.unstubAllGlobals();
   setSession(null);
 });
 
-it("who has rotated his own key goes on in the session of the new secret at once", async () => {
+/** Whose server answers requests by the end of their paths; nothing: it never answers. */
+function rotating(answers: Readonly<Record<string, unknown>>) {
   vi.stubGlobal(
     "fetch",
-    vi.fn(async (url: string) =>
-      Response.json(url.endsWith("/rotate") ? ROTATED : session("after")),
-    ),
+    vi.fn((url: string) => {
+      const [, answer] = Object.entries(answers).find(([end]) => url.endsWith(end)) ?? [];
+      return answer ? Promise.resolve(Response.json(answer)) : new Promise(() => {});
+    }),
   );
   const client = createQueryClient();
   client.setQueryData(whoamiQuery().queryKey, whoami({ session: session("before") }));
@@ -43,8 +48,24 @@ it("who has rotated his own key goes on in the session of the new secret at once
   const wrapper = ({ children }: { children: ReactNode }) => (
     <QueryClientProvider client={client}>{children}</QueryClientProvider>
   );
-  const { result } = renderHook(() => useRotateKey("KD0AFPa2"), { wrapper });
+  return renderHook(() => useRotateKey("KD0AFPa2"), { wrapper });
+}
+
+const secret = () => renderHook(() => useSecret()).result.current?.key;
+
+it("who has rotated his own key goes on in the session of the new secret at once", async () => {
+  const { result } = rotating({ "/rotate": ROTATED, "/session": session("after") });
   const sessions: unknown[] = [];
   act(() => result.current.start(0, ({ key }) => sessions.push(key, currentSession())));
   await waitFor(() => expect(sessions).toEqual(["ck_live_new", "after"]));
+});
+
+it("a secret is there for whoever has lost its page, and before anybody has signed in with it", async () => {
+  const { result, unmount } = rotating({ "/rotate": ROTATED });
+  act(() => result.current.start(0));
+  unmount();
+  await waitFor(() => expect(secret()).toBe("ck_live_new"));
+  keepSecret({ ...ROTATED, key: "ck_live_next" } as KeyCreated);
+  putSecretAway();
+  expect(secret()).toBe("ck_live_next");
 });

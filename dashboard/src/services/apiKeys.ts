@@ -11,11 +11,13 @@ import {
 } from "@/api/schema";
 import { useAct } from "@/services/act";
 import { polledSlowly } from "@/services/polled";
+import { keepSecret } from "@/services/secrets";
 import { isOfPages, whoamiQuery } from "@/services/server";
 import { signIn } from "@/services/session";
 
 const PAGE_COUNT = 100;
 const LIST_MS = 10_000;
+const NAMES_MS = 60_000;
 
 const at = (id: string) => `/api/keys/${encodeURIComponent(id)}`;
 
@@ -29,6 +31,16 @@ export const keysQuery = () =>
     ...polledSlowly(LIST_MS),
   });
 
+/** The first keys of any tenant, for an operator. */
+export const keysOfQuery = (tenant: string) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(KeyList, "/api/keys", { query: { limit: PAGE_COUNT }, signal, tenant }),
+    queryKey: ["keys", "of", tenant],
+    retry: false,
+    staleTime: NAMES_MS,
+  });
+
 export const keyQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(KeyAnswer, at(id), { signal }),
@@ -37,11 +49,15 @@ export const keyQuery = (id: string) =>
   });
 
 const TOUCHES = { touches: [["keys"]] } as const;
-// Whose answers have a secret: they are forgotten with who has asked, and are told in any case.
-const SECRET = { ...TOUCHES, gcTime: 0, isKept: true } as const;
+// Whose answers have a secret: they are forgotten with who has asked.
+const SECRET = { ...TOUCHES, gcTime: 0 } as const;
 
 export const useCreateKey = () =>
-  useAct((ask, body: NewKey) => ask(KeyCreated, "/api/keys", { body, method: "POST" }), SECRET);
+  useAct(async (ask, body: NewKey) => {
+    const made = await ask(KeyCreated, "/api/keys", { body, method: "POST" });
+    keepSecret(made);
+    return made;
+  }, SECRET);
 
 const AGAIN_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
@@ -65,6 +81,8 @@ export function useRotateKey(id: string) {
   return useAct(async (ask, overlap_s: number) => {
     const body = { overlap_s };
     const made = await ask(KeyCreated, `${at(id)}/rotate`, { body, method: "POST" });
+    // Before all else: to sign in with it may take long, or fail.
+    keepSecret(made);
     const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
     if (who?.key_id === id && who.session) await orLater(() => goOn(made.key));
     return made;

@@ -1,5 +1,6 @@
 import { QueryObserver } from "@tanstack/react-query";
 import { afterEach, expect, it, vi } from "vitest";
+import { ApiError } from "@/api/errors";
 import { setPace } from "@/live/pace";
 import { createQueryClient } from "@/services/client";
 import { polled } from "@/services/polled";
@@ -29,4 +30,27 @@ it("asks nothing any more from the moment in which pages are paused, and goes on
   await vi.advanceTimersByTimeAsync(2_500);
   expect(asked).toBe(4);
   leave();
+});
+
+it("looks at who asks again at once when something is forbidden, and not each time it is", async () => {
+  vi.useFakeTimers();
+  const client = createQueryClient();
+  const looks = vi.spyOn(client, "invalidateQueries");
+  const refused = (code: string) =>
+    client
+      .fetchQuery({
+        gcTime: 0,
+        queryFn: () => Promise.reject(new ApiError(403, code, "")),
+        queryKey: ["x", code],
+      })
+      .catch(() => undefined);
+  await refused("topic_limit");
+  expect(looks).not.toHaveBeenCalled();
+  await refused("forbidden");
+  expect(looks).toHaveBeenCalledExactlyOnceWith({ queryKey: ["whoami"] }, { cancelRefetch: false });
+  await refused("forbidden");
+  expect(looks).toHaveBeenCalledOnce();
+  await vi.advanceTimersByTimeAsync(10_000);
+  await refused("forbidden");
+  expect(looks).toHaveBeenCalledTimes(2);
 });

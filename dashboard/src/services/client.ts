@@ -8,6 +8,8 @@ const RETRIES_COUNT = 2;
 const RETRY_FIRST_MS = 1_000;
 // Who waits longer than this is told why.
 const RETRY_MAX_MS = 5_000;
+// Whoever may not do something may have had the right to it a moment ago. So often that is asked again.
+const FORBIDDEN_MS = 10_000;
 // What the server says to who has ended, or has gone, while the page was open.
 const DOUBTS: readonly string[] = ["tenant_not_found", "unauthenticated"];
 
@@ -39,11 +41,19 @@ export function createQueryClient(): QueryClient {
   });
   // The session has ended while the page was open, or the tenant has gone: whoever asks is asked who he is.
   function doubt(error: unknown): void {
-    if (DOUBTS.includes(asApiError(error).code)) askAgain();
+    const { code } = asApiError(error);
+    if (DOUBTS.includes(code) || (code === "forbidden" && isDue())) askAgain();
   }
   // Many may hear it at once: that is one question.
   const askAgain = () =>
     void client.invalidateQueries({ queryKey: ["whoami"] }, { cancelRefetch: false });
+  // What is refused is asked for again and again: each time that would be two questions.
+  let askedAt = Number.NEGATIVE_INFINITY;
+  function isDue(): boolean {
+    if (Date.now() - askedAt < FORBIDDEN_MS) return false;
+    askedAt = Date.now();
+    return true;
+  }
   stranger.on(askAgain);
   onPace(() => repace(client));
   return client;

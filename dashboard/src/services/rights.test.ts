@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Grant, WhoAmI } from "@/api/schema";
 import {
+  managedTopics,
+  readTopics,
   reasonAgainst,
   reasonAgainstMany,
   reasonAgainstNodes,
@@ -76,5 +78,23 @@ describe("what a key may do", () => {
     expect(reasonAgainstNodes(some)).toContain("right to admin");
     const anyone = { ...who({ scope: "manage" }), actor: "anonymous", key_id: null } as WhoAmI;
     expect(reasonAgainstNodes(anyone)).toBeNull();
+  });
+});
+
+describe("of which topics a key is told", () => {
+  it("is said of a key for some alone", () => {
+    const both = who(
+      { scope: "manage", topics: ["orders.>"] },
+      { scope: "subscribe", topics: ["stock.*"] },
+    );
+    expect(managedTopics(both)).toBe("orders.>");
+    expect(readTopics(both)).toBe("orders.>, stock.*");
+  });
+
+  it("is not said of one for all, nor where it has no right at all", () => {
+    const reader = who({ scope: "manage", topics: ["orders.>"] }, { scope: "subscribe" });
+    expect([managedTopics(reader), readTopics(reader)]).toEqual(["orders.>", null]);
+    expect(managedTopics(who({ scope: "admin" }))).toBeNull();
+    expect(managedTopics(who({ scope: "publish", topics: ["a"] }))).toBeNull();
   });
 });

@@ -59,6 +59,18 @@ export function reasonAgainstNodes(who: WhoAmI): string | null {
   return asksNobody(who) ? null : reasonAgainst(who, "admin");
 }
 
+/** Of which topics alone it is told what happens, in words; null: of all. */
+export function readTopics(who: WhoAmI): string | null {
+  return patternsOf([...grants(who, "manage"), ...grants(who, "subscribe")]);
+}
+
+/** The same of those that it looks after. */
+export const managedTopics = (who: WhoAmI) => patternsOf(grants(who, "manage"));
+
+function patternsOf(own: readonly Grant[]): string | null {
+  return own.length === 0 || own.some(({ topics }) => !topics) ? null : told(own);
+}
+
 function grants({ scopes }: WhoAmI, wanted: Scope): Grant[] {
   return scopes.filter(({ scope }) => scope === wanted || scope === "admin");
 }

@@ -1,6 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import type { KeyCreated } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
@@ -9,7 +8,6 @@ import { Leave, Outcome } from "@/components/Outcome";
 import { KEY_LIMITS, newKeyOf } from "@/features/apiKeys/editing";
 import { ENDS, NAME_MAX_CHARS, NOTHING_CHOSEN, scopesProblem } from "@/features/apiKeys/model";
 import { ScopeFields } from "@/features/apiKeys/ScopeFields";
-import { Secret } from "@/features/apiKeys/Secret";
 import { LimitFields } from "@/features/tenants/LimitFields";
 import { type LimitFields as Fields, fieldsOf } from "@/features/tenants/model";
 import { useCreateKey } from "@/services/apiKeys";
@@ -21,35 +19,14 @@ interface CreateKeyProps {
 }
 
 export function CreateKey({ onClose, open }: CreateKeyProps) {
-  const [made, setMade] = useState<KeyCreated | null>(null);
-  const done = () => {
-    setMade(null);
-    onClose();
-  };
   return (
-    <Modal
-      onClose={() => {
-        // What is not saved yet is closed by its button alone.
-        if (made === null) onClose();
-      }}
-      open={open || made !== null}
-      title={made ? `The key ${made.name}` : "Create an API key"}
-    >
-      {made ? (
-        <Secret onDone={done} text={made.key} />
-      ) : (
-        <Form onCancel={onClose} onMade={setMade} />
-      )}
+    <Modal onClose={onClose} open={open} title="Create an API key">
+      <Form onClose={onClose} />
     </Modal>
   );
 }
 
-interface FormProps {
-  readonly onCancel: () => void;
-  readonly onMade: (made: KeyCreated) => void;
-}
-
-function Form({ onCancel, onMade }: FormProps) {
+function Form({ onClose }: Omit<CreateKeyProps, "open">) {
   const [name, setName] = useState("");
   const [choices, setChoices] = useState(NOTHING_CHOSEN);
   const [end, setEnd] = useState(0);
@@ -64,7 +41,7 @@ function Form({ onCancel, onMade }: FormProps) {
     event.preventDefault();
     setTried(true);
     if (nameProblem || problem || body === null) return;
-    create.start(body, onMade);
+    create.start(body, onClose);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
@@ -101,7 +78,7 @@ function Form({ onCancel, onMade }: FormProps) {
         not="The key was not created"
       />
       <div className="flex justify-end gap-2">
-        <Leave onClick={onCancel}>Cancel</Leave>
+        <Leave onClick={onClose}>Cancel</Leave>
         <Button look="primary" type="submit">
           {create.isPending ? "Creating…" : "Create key"}
         </Button>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import type { KeyAnswer, KeyCreated } from "@/api/schema";
+import type { KeyAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
@@ -12,10 +12,10 @@ import { EditKey } from "@/features/apiKeys/EditKey";
 import { stateOf } from "@/features/apiKeys/model";
 import { RevokeKey } from "@/features/apiKeys/RevokeKey";
 import { RotateKey } from "@/features/apiKeys/RotateKey";
-import { Secret } from "@/features/apiKeys/Secret";
 import { grantText, isOwnKey } from "@/features/signin/model";
 import { limitTexts } from "@/features/tenants/model";
 import { keyQuery } from "@/services/apiKeys";
+import { useSecret } from "@/services/secrets";
 import { useReasonAgainst, whoamiQuery } from "@/services/server";
 
 interface KeyDetailProps {
@@ -29,30 +29,24 @@ type Step = "edit" | "look" | "revoke" | "rotate";
 export function KeyDetail({ id, onClose }: KeyDetailProps) {
   const key = useQuery(keyQuery(id));
   const [step, setStep] = useState<Step>("look");
-  const [made, setMade] = useState<KeyCreated | null>(null);
+  // What it was rotated to is shown over this.
+  const secret = useSecret();
   const look = () => setStep("look");
   const close = () => {
-    if (made !== null) return;
+    if (secret) return;
     if (step === "look") onClose();
     else look();
-  };
-  const done = () => {
-    setMade(null);
-    look();
   };
   return (
     <Modal onClose={close} open title={key.data?.name ?? id}>
       {key.isPending && <Loading rows={3} what="the key" />}
-      {key.error && !made && (
+      {key.error && !secret && (
         <Failure error={key.error} onRetry={key.refetch} what="The key is not shown" />
       )}
-      {made && <Secret onDone={done} text={made.key} />}
-      {key.data && !made && step === "look" && <Look keyAnswer={key.data} onStep={setStep} />}
-      {key.data && !made && step === "edit" && <EditKey keyAnswer={key.data} onDone={look} />}
-      {key.data && !made && step === "rotate" && (
-        <RotateKey keyAnswer={key.data} onCancel={look} onMade={setMade} />
-      )}
-      {key.data && !made && step === "revoke" && <RevokeKey keyAnswer={key.data} onDone={look} />}
+      {key.data && step === "look" && <Look keyAnswer={key.data} onStep={setStep} />}
+      {key.data && step === "edit" && <EditKey keyAnswer={key.data} onDone={look} />}
+      {key.data && step === "rotate" && <RotateKey keyAnswer={key.data} onDone={look} />}
+      {key.data && step === "revoke" && <RevokeKey keyAnswer={key.data} onDone={look} />}
     </Modal>
   );
 }

@@ -16,15 +16,15 @@ interface RevokeKeyProps {
 }
 
 export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
+  const { id, last_used_at, name } = keyAnswer;
   const [typed, setTyped] = useState("");
   const { data: who } = useQuery(whoamiQuery());
-  const revoke = useRevokeKey(keyAnswer.id);
-  const isSame = typed === keyAnswer.name;
+  const revoke = useRevokeKey(id);
+  const isSame = typed === name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isSame) revoke.start(undefined, onDone);
+    if (isSame) revoke.start(undefined, onDone, () => `Key “${name}” was revoked`);
   };
-  const { id, last_used_at, name } = keyAnswer;
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
       <p>

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import type { KeyAnswer, KeyCreated } from "@/api/schema";
+import type { KeyAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Leave, Outcome } from "@/components/Outcome";
@@ -11,17 +11,16 @@ import { whoamiQuery } from "@/services/server";
 
 interface RotateKeyProps {
   readonly keyAnswer: KeyAnswer;
-  readonly onCancel: () => void;
-  readonly onMade: (made: KeyCreated) => void;
+  readonly onDone: () => void;
 }
 
-export function RotateKey({ keyAnswer, onCancel, onMade }: RotateKeyProps) {
+export function RotateKey({ keyAnswer, onDone }: RotateKeyProps) {
   const [overlap, setOverlap] = useState(0);
   const { data: who } = useQuery(whoamiQuery());
   const rotate = useRotateKey(keyAnswer.id);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    rotate.start(OVERLAPS[overlap]?.overlap_s ?? 0, onMade);
+    rotate.start(OVERLAPS[overlap]?.overlap_s ?? 0, onDone);
   };
   return (
     <form className="space-y-4" onSubmit={submit}>
@@ -53,7 +52,7 @@ export function RotateKey({ keyAnswer, onCancel, onMade }: RotateKeyProps) {
         not="The key was not rotated"
       />
       <div className="flex flex-wrap justify-end gap-2">
-        <Leave onClick={onCancel}>Back</Leave>
+        <Leave onClick={onDone}>Back</Leave>
         <Button look="primary" type="submit">
           {rotate.isPending ? "Rotating…" : `Rotate key ${keyAnswer.name}`}
         </Button>

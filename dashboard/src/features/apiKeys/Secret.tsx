@@ -44,7 +44,13 @@ export function Secret({ onDone, text }: SecretProps) {
             Whoever leaves now has lost the key.
           </span>
           <Button onClick={leaving.reset}>Stay</Button>
-          <Button look="danger" onClick={leaving.proceed}>
+          <Button
+            look="danger"
+            onClick={() => {
+              leaving.proceed();
+              onDone();
+            }}
+          >
             Leave without it
           </Button>
         </div>

@@ -25,6 +25,12 @@ export function AuditTable({ entries, names, ofAll }: AuditTableProps) {
   return (
     <>
       <Table
+        cards={[
+          ["What", "More"],
+          ["When", "Who"],
+          ["On", ofAll ? "Tenant" : "From"],
+          ...(ofAll ? ([["From"]] as const) : []),
+        ]}
         caption={`${counted(entries.length, "entry", "entries")}, the newest first`}
         columns={["When", "Who", "What", "On", ...(ofAll ? ["Tenant"] : []), "From", "More"]}
         numbers={["More"]}

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { AuditAnswer } from "@/api/schema";
-import { actionOf, actorOf, fromTimeOf, keyName, said, times } from "@/features/audit/model";
+import {
+  actionOf,
+  actorOf,
+  fromTimeOf,
+  keyName,
+  said,
+  tenantsToAsk,
+  times,
+} from "@/features/audit/model";
 
 describe("the audit log", () => {
   it("says what was done", () => {
@@ -47,4 +55,19 @@ describe("the audit log", () => {
       "2026-11-30T11:00:00.000Z",
     );
   });
+});
+
+it("asks tenants that are there, once, for the names of keys that are not known", () => {
+  const by = (actor: string, tenant: string) => ({ actor, tenant });
+  const entries = [
+    by("key:known", "acme"),
+    by("key:new", "blue"),
+    by("key:newer", "blue"),
+    by("key:old", "deleted"),
+    by("anonymous", "green"),
+  ];
+  const names = new Map([["known", "web"]]);
+  const there = ["acme", "blue", "green"];
+  expect(tenantsToAsk(entries, names, there, [])).toEqual(["blue"]);
+  expect(tenantsToAsk(entries, names, there, ["blue"])).toEqual([]);
 });

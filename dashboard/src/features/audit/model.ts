@@ -93,6 +93,24 @@ export function keyName(actor: string, names: ReadonlyMap<string, string>): stri
   return actor.startsWith("key:") ? (names.get(actor.slice("key:".length)) ?? null) : null;
 }
 
+// Each is a question of its own.
+const TENANTS_MAX_COUNT = 50;
+
+/** The tenants of entries by keys whose names are not known: of those that are there, and were not asked yet. */
+export function tenantsToAsk(
+  entries: readonly Pick<AuditAnswer, "actor" | "tenant">[],
+  names: ReadonlyMap<string, string>,
+  there: readonly string[],
+  asked: readonly string[],
+): string[] {
+  const nameless = entries.filter(
+    ({ actor }) => actor.startsWith("key:") && keyName(actor, names) === null,
+  );
+  const wanted = new Set(nameless.map(({ tenant }) => tenant));
+  const next = there.filter((tenant) => wanted.has(tenant) && !asked.includes(tenant));
+  return next.slice(0, TENANTS_MAX_COUNT - asked.length);
+}
+
 /** How often it was, where several are told of in one entry. */
 export function times({ detail }: AuditAnswer): number | null {
   const value = detail.count ?? detail.times;

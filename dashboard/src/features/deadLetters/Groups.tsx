@@ -100,7 +100,7 @@ function Row({ group }: { readonly group: DeadLetterGroup }) {
         {count(group.redriven_count)}
       </td>
       <td className="px-4 py-2 max-sm:hidden">
-        <Time at={group.last_died_at} />
+        <Time at={group.last_died_at} inRow />
       </td>
     </tr>
   );

@@ -5,16 +5,9 @@ import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Outcome } from "@/components/Outcome";
-import { Progress } from "@/components/Progress";
 import { Failure, Loading, Stale } from "@/components/states";
-import {
-  doneCount,
-  JOB_TONES,
-  meantText,
-  outcomeText,
-  paceText,
-  wordsOf,
-} from "@/features/deadLetters/jobWords";
+import { JobStanding } from "@/features/deadLetters/JobStanding";
+import { doneCount, JOB_TONES, meantText, wordsOf } from "@/features/deadLetters/jobWords";
 import { letters } from "@/features/deadLetters/model";
 import { isGone, jobQuery, useCancelJob, useLettersChanged } from "@/services/deadLetters";
 
@@ -78,22 +71,10 @@ export function Job({ id, onClose, unable }: JobProps) {
 }
 
 function Shown({ job }: { readonly job: JobAnswer }) {
-  const { error, failed_count, matched_count, state } = job;
-  const isRunning = state === "running";
   return (
     <>
       <p className="text-dim">For {meantText(job)}.</p>
-      {isRunning && (
-        <Progress
-          done={doneCount(job) + failed_count}
-          label={wordsOf(job).doing}
-          of={matched_count}
-        />
-      )}
-      <p aria-live="polite">{isRunning ? paceText(job) : outcomeText(job)}</p>
-      {error && (
-        <p className={state === "done" && !failed_count ? "text-dim" : "text-bad"}>{error}</p>
-      )}
+      <JobStanding isFollowed job={job} />
     </>
   );
 }

@@ -5,19 +5,11 @@ import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { counted } from "@/components/format";
 import { Outcome } from "@/components/Outcome";
-import { Progress } from "@/components/Progress";
 import { Failure, isForbidden, Stale } from "@/components/states";
 import { Time } from "@/components/Time";
 import { useServerNow } from "@/components/useNow";
-import {
-  doneCount,
-  JOB_TONES,
-  meantText,
-  outcomeText,
-  paceText,
-  parted,
-  wordsOf,
-} from "@/features/deadLetters/jobWords";
+import { JobStanding } from "@/features/deadLetters/JobStanding";
+import { JOB_TONES, meantText, parted, wordsOf } from "@/features/deadLetters/jobWords";
 import { jobsQuery, useCancelJob } from "@/services/deadLetters";
 
 interface JobsProps {
@@ -87,8 +79,7 @@ interface OneProps {
 }
 
 function Running({ job, onOpen, unable }: OneProps & Pick<JobsProps, "unable">) {
-  const { error, failed_count, id, matched_count } = job;
-  const cancel = useCancelJob(id ?? "");
+  const cancel = useCancelJob(job.id ?? "");
   const word = cancel.isPending ? "Cancelling…" : "Cancel";
   return (
     <li className="space-y-2">
@@ -101,9 +92,7 @@ function Running({ job, onOpen, unable }: OneProps & Pick<JobsProps, "unable">) 
           {word}
         </Button>
       </Head>
-      <Progress done={doneCount(job) + failed_count} label={phrase(job)} of={matched_count} />
-      <p className="text-dim">{paceText(job)}</p>
-      {error && <p className="text-warn">{error}</p>}
+      <JobStanding job={job} label={phrase(job)} />
       <Outcome
         act={cancel}
         may="The job may have been cancelled"
@@ -115,14 +104,10 @@ function Running({ job, onOpen, unable }: OneProps & Pick<JobsProps, "unable">) 
 }
 
 function Ended({ job, onOpen }: OneProps) {
-  const { error, failed_count, state } = job;
   return (
     <li className="space-y-1">
       <Head job={job} onOpen={onOpen} />
-      <p>{outcomeText(job)}</p>
-      {error && (
-        <p className={state === "done" && !failed_count ? "text-dim" : "text-bad"}>{error}</p>
-      )}
+      <JobStanding job={job} />
     </li>
   );
 }

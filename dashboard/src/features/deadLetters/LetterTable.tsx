@@ -146,7 +146,7 @@ function Row({ index, isChosen, isOpen, letter, look, onChoose }: RowProps) {
         </div>
       )}
       <div className="text-right" role="cell">
-        <Time at={letter.died_at} />
+        <Time at={letter.died_at} inRow />
       </div>
     </div>
   );

@@ -20,3 +20,16 @@ it("the focus of what is gone goes to the row that had it last, and of a row to 
   await hasFocus("#rows");
   stop();
 });
+
+it("the focus of a dialog that has gone is given to the one below it, and not to the page", async () => {
+  document.body.innerHTML = `
+    <main tabindex="-1"><h1 tabindex="-1">API keys</h1><a data-row href="#a" id="a">a</a></main>
+    <div role="dialog" tabindex="-1" id="below"></div>
+    <div id="portal"><div role="dialog" tabindex="-1"><button id="done">Done</button></div></div>`;
+  const stop = keepFocus();
+  at("a").focus();
+  at("done").focus();
+  at("portal").remove();
+  await hasFocus("#below");
+  stop();
+});

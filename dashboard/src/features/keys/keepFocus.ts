@@ -5,7 +5,7 @@ const ROW = "main [data-row]";
 const PATIENCE_FRAMES = 3;
 
 /** Until what is returned is called, the focus that was lost goes to what is nearest of what is still there: around
- * what had it, or around the row that had it last; at worst to the heading of the page. */
+ * what had it, the dialog that is open, or around the row that had it last; at worst to the heading of the page. */
 export function keepFocus(): () => void {
   let path: Element[] = [];
   let rowPath: Element[] = [];
@@ -25,7 +25,7 @@ export function keepFocus(): () => void {
   const mend = (frames: number) => {
     if (!isLost()) return;
     if (frames > 0) requestAnimationFrame(() => mend(frames - 1));
-    else (near(path) ?? near(rowPath) ?? heading())?.focus({ preventScroll: true });
+    else (near(path) ?? dialog() ?? near(rowPath) ?? heading())?.focus({ preventScroll: true });
   };
   const observer = new MutationObserver(() => {
     if (path[0]?.isConnected === false && isLost()) mend(PATIENCE_FRAMES);
@@ -44,6 +44,9 @@ function isLost(): boolean {
   const focused = document.activeElement;
   return focused === null || focused === document.body || !focused.isConnected;
 }
+
+// What is behind one that is open is not for the keyboard.
+const dialog = () => [...document.querySelectorAll<HTMLElement>("[role=dialog][tabindex]")].at(-1);
 
 const heading = () =>
   document.querySelector<HTMLElement>("main h1") ?? document.querySelector<HTMLElement>("main");

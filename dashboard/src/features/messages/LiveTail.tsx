@@ -41,7 +41,8 @@ export function LiveTail({ look }: { readonly look: Look }) {
         )}
         {held && (
           <Button onClick={() => setHeld(null)}>
-            <ArrowUp aria-hidden className="size-4" /> {count(more)} new
+            <ArrowUp aria-hidden className="size-4" />{" "}
+            {more > 0 ? `${count(more)} new` : "To the newest"}
           </Button>
         )}
         <Problem feed={feed} view={view} />

@@ -150,7 +150,7 @@ function MessageRow({ now, place: { index, isOpen, start }, row }: MessageRowPro
         )}
       </div>
       <div className="truncate text-dim tabular-nums @max-lg:hidden" role="cell">
-        {publishedAt && <Clock at={publishedAt} now={now} />}
+        {publishedAt && <Clock at={publishedAt} inRow={id !== null} now={now} />}
       </div>
       <div className="truncate @max-4xl:hidden" role="cell" title={key}>
         {key}

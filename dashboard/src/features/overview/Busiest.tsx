@@ -5,6 +5,8 @@ import { rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 
 interface BusiestProps {
+  /** Of which topics alone they are told; null: of all. */
+  readonly of: string | null;
   readonly own: string;
   readonly topics: TopicActivities["topics"];
 }
@@ -12,7 +14,7 @@ interface BusiestProps {
 const CELL = "whitespace-nowrap px-2 py-1.5 text-right tabular-nums";
 
 /** The topics through which most went in the last minute. */
-export function Busiest({ own, topics }: BusiestProps) {
+export function Busiest({ of, own, topics }: BusiestProps) {
   return (
     <section
       aria-labelledby="busiest"
@@ -21,8 +23,11 @@ export function Busiest({ own, topics }: BusiestProps) {
       <h2 className="font-medium" id="busiest">
         Busiest topics
       </h2>
+      {of && <p className="break-words text-dim text-xs">Of those that your key may read: {of}.</p>}
       {topics.length === 0 ? (
-        <p className="mt-1 text-dim">Nothing went through any topic in the last minute.</p>
+        <p className="mt-1 text-dim">
+          Nothing went through any {of ? "of them" : "topic"} in the last minute.
+        </p>
       ) : (
         <table className="mt-2 w-full table-fixed text-left">
           <thead>

@@ -5,6 +5,7 @@ import { Fragment, type ReactNode, Suspense, useEffect, useState } from "react";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
+import { KeptSecret } from "@/features/apiKeys/KeptSecret";
 import { Examples } from "@/features/connect/Examples";
 import { KeySheet } from "@/features/keys/KeySheet";
 import { keepFocus } from "@/features/keys/keepFocus";
@@ -15,6 +16,7 @@ import { Banner } from "@/features/shell/Banner";
 import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
 import { Header } from "@/features/shell/Header";
 import { Navigation } from "@/features/shell/Navigation";
+import { Notices } from "@/features/shell/Notices";
 import { Gate } from "@/features/signin/Gate";
 import { whoamiQuery } from "@/services/server";
 
@@ -80,6 +82,8 @@ export function Shell() {
       </Modal>
       <KeySheet onClose={close} open={sheet === "keys"} />
       <Palette onClose={close} open={sheet === "palette"} />
+      <KeptSecret />
+      <Notices />
     </div>
   );
 }

@@ -1,5 +1,7 @@
+import { serverUrl } from "@/api/place";
 import { Snippet } from "@/components/Snippet";
 import { Empty } from "@/components/states";
+import { startWithKeys } from "@/features/signin/model";
 
 /** On pages that mean something only where everybody has to say who he is. */
 export function AuthOff({ what }: { readonly what: string }) {
@@ -17,7 +19,7 @@ export function AuthOff({ what }: { readonly what: string }) {
       </p>
       <Snippet
         label="In a checkout, where make run has started it"
-        text="ENABLE_AUTH=true make run"
+        text={startWithKeys(serverUrl())}
       />
     </div>
   );

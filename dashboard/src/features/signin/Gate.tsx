@@ -14,6 +14,7 @@ import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
 import { asksNobody } from "@/services/rights";
+import { useSecret } from "@/services/secrets";
 import { actingQuery, useTenant, whoamiQuery } from "@/services/server";
 import { useSignOut } from "@/services/session";
 
@@ -23,6 +24,8 @@ export function Gate({ children }: { readonly children: ReactNode }) {
   const { data, error: now, isFetched, refetch } = useQuery(whoamiQuery());
   const error = useTold(now, isFetched && data === undefined);
   const isNobody = error !== null && asApiError(error).code === "unauthenticated";
+  // What is shown only once is not covered: whoever has put it away can sign in.
+  const secret = useSecret();
   useEffect(() => {
     holdPace(isNobody);
     if (!isNobody) return;
@@ -35,7 +38,7 @@ export function Gate({ children }: { readonly children: ReactNode }) {
     return (
       <>
         <OfTenant>{children}</OfTenant>
-        {isNobody && <Over who={data} />}
+        {isNobody && !secret && <Over who={data} />}
       </>
     );
   }

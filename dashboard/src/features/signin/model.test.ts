@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError } from "@/api/errors";
-import { grantText, nameOf, whyNot, whyOver } from "@/features/signin/model";
+import { grantText, nameOf, startWithKeys, whyNot, whyOver } from "@/features/signin/model";
 
 describe("signing in", () => {
   it("says what is wrong", () => {
@@ -41,4 +41,13 @@ describe("who has signed in", () => {
     expect(whyOver(ends, Date.parse(ends.expires_at) - 1)).toContain("revoked");
     expect(whyOver({ expires_at: null }, 0)).toContain("revoked");
   });
+});
+
+it.each([
+  ["http://127.0.0.1:9000/", "PORT=9000 ENABLE_AUTH=true make run"],
+  ["http://127.0.0.1:8080/", "ENABLE_AUTH=true make run"],
+  ["https://conduit.example/", "ENABLE_AUTH=true make run"],
+  ["http://127.0.0.1:9000/a/b/", "ENABLE_AUTH=true make run"],
+])("the server at %s is started with keys where it is: %s", (url, command) => {
+  expect(startWithKeys(url)).toBe(command);
 });

@@ -24,6 +24,17 @@ export function whyOver({ expires_at }: Pick<WhoAmI, "expires_at">, now: number)
   return "Its key was revoked, rotated or changed, somebody signed out, or it was not used for long.";
 }
 
+// Where `make run` serves unless it is told otherwise.
+const PORT = "8080";
+
+/** Starts the server of this address with authentication, in a checkout. Below a path it is behind a proxy, whose port
+ * is not the server's. */
+export function startWithKeys(url: string): string {
+  const { pathname, port } = new URL(url);
+  const at = port === "" || port === PORT || pathname !== "/" ? "" : `PORT=${port} `;
+  return `${at}ENABLE_AUTH=true make run`;
+}
+
 export function grantText({ scope, subscriptions, topics }: Grant): string {
   const of = topics ? ` ${topics.join(", ")}` : "";
   const by = subscriptions ? `, as ${subscriptions.join(", ") || "no durable subscription"}` : "";

@@ -22,10 +22,15 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!isSame) return;
-    remove.start(undefined, () => {
+    const done = () => {
       onClose();
       void navigate({ search: { q: "" }, to: "/subscriptions" });
-    });
+    };
+    remove.start(
+      undefined,
+      done,
+      () => `Subscription “${name}” was deleted, ${counted(lag, "message")} unsettled`,
+    );
   };
   return (
     <Modal onClose={onClose} open title={`Delete ${name}?`}>

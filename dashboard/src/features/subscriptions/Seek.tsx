@@ -82,7 +82,7 @@ interface PreviewProps {
 function Preview({ name, onClose, onDone, start }: PreviewProps) {
   const plan = useQuery(seekPlanQuery(name, start));
   if (plan.isPending) return <Loading rows={3} what="what it means" />;
-  if (plan.isError) {
+  if (!plan.data) {
     return (
       <div className="mt-4">
         <Failure error={plan.error} onRetry={plan.refetch} what="It cannot be previewed" />

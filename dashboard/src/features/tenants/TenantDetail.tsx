@@ -137,7 +137,8 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
   const isSame = typed === tenant.name;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isSame) remove.start(undefined, onDone);
+    const said = () => `Tenant “${tenant.name}” was deleted, ${counted(keys, "key")}`;
+    if (isSame) remove.start(undefined, onDone, said);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>

@@ -31,10 +31,11 @@ function Form({ onClose, topic }: DeleteTopicProps) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!isSame) return;
-    remove.start(undefined, () => {
+    const done = () => {
       onClose();
       void navigate({ search: { q: "" }, to: "/topics" });
-    });
+    };
+    remove.start(undefined, done, () => `Topic “${topic.name}” was deleted, ${stored}`);
   };
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>

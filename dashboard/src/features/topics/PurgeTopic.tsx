@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
@@ -29,15 +29,15 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
   const purge = usePurgeTopic(name, setDone);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (typed === name && !purge.isSuccess) purge.start();
+    if (typed === name && !purge.isSuccess)
+      purge.start(undefined, onClose, (end) => ended(name, end));
   };
-  if (purge.data) return <Done {...purge.data} onClose={onClose} />;
   if (matched.isPending) return <Loading rows={2} what="how many messages there are" />;
   if (!matched.data) {
     return <Failure error={matched.error} onRetry={matched.refetch} what="It cannot be purged" />;
   }
   const { matched_count, through_seq } = matched.data;
-  const which = `${count(matched_count)} ${matched_count === 1 ? "message" : "messages"}`;
+  const which = counted(matched_count, "message");
   return (
     <form className="space-y-4" noValidate onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
@@ -94,21 +94,12 @@ function Keep({ onClose, purge }: KeepProps) {
   );
 }
 
-interface DoneProps {
+interface End {
   readonly count: number;
   readonly hasMore: boolean;
-  readonly onClose: () => void;
 }
 
-function Done({ count: purged, hasMore, onClose }: DoneProps) {
-  return (
-    <div className="space-y-4">
-      <p role="status">
-        {count(purged)} messages are gone. {hasMore && "It was stopped: the rest is kept."}
-      </p>
-      <div className="flex justify-end">
-        <Button onClick={onClose}>Close</Button>
-      </div>
-    </div>
-  );
+function ended(name: string, { count: purgedCount, hasMore }: End): string {
+  const rest = hasMore ? ". It was stopped: the rest is kept" : "";
+  return `Topic “${name}” was purged, ${counted(purgedCount, "message")}${rest}`;
 }

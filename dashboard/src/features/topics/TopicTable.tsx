@@ -141,7 +141,7 @@ function Row({ activity, index, start, topic }: RowProps) {
         {kept(topic.retention)}
       </div>
       <div className={`${cell} max-2xl:hidden`} role="cell">
-        <Time at={topic.created_at} />
+        <Time at={topic.created_at} inRow />
       </div>
     </div>
   );
