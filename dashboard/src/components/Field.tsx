@@ -1,4 +1,5 @@
 import { type ComponentProps, type ReactNode, useId } from "react";
+import { useIsHeld } from "@/components/ActForm";
 
 interface FieldProps extends ComponentProps<"input"> {
   readonly hint?: ReactNode;
@@ -7,10 +8,11 @@ interface FieldProps extends ComponentProps<"input"> {
 }
 
 export const inputClass =
-  "min-h-8 w-full rounded-md border border-edge bg-surface px-2.5 py-1 text-ink placeholder:text-dim";
+  "min-h-8 w-full rounded-md border border-edge bg-surface px-2.5 py-1 text-ink placeholder:text-dim [&[readonly]]:bg-raised [&[readonly]]:text-dim";
 
 export function Field({ hint, label, problem, ...rest }: FieldProps) {
   const id = useId();
+  const isHeld = useIsHeld();
   const about = problem ? `${id}-problem` : hint ? `${id}-hint` : undefined;
   return (
     <div className="space-y-1">
@@ -22,6 +24,7 @@ export function Field({ hint, label, problem, ...rest }: FieldProps) {
         aria-invalid={problem ? true : undefined}
         className={inputClass}
         id={id}
+        readOnly={isHeld}
         {...rest}
       />
       {problem ? (

@@ -85,11 +85,14 @@ interface LeaveProps {
   readonly onClick: () => void;
 }
 
+/** Why what is out cannot be left. */
+export const WAIT = "It has been sent: wait for its answer";
+
 /** Closes a dialog, or goes a step back in it, but not while what it has sent is not answered. */
 export function Leave({ children, onClick }: LeaveProps) {
   const { isHeld } = useContext(ModalContext);
   return (
-    <Button onClick={onClick} unable={isHeld ? "It has been sent: wait for its answer" : null}>
+    <Button onClick={onClick} unable={isHeld ? WAIT : null}>
       {children}
     </Button>
   );

@@ -49,33 +49,16 @@ export function overtaken<Fields extends object>(
   });
 }
 
-/** What is left of the edits once `sent` is what is there: what was typed since. */
-export function unsent<Fields extends object>(
-  edits: Edits<Fields>,
-  sent: Edits<Fields>,
-): Edits<Fields> {
-  const kept = names(edits).flatMap((name) => {
-    const edit = edits[name];
-    const was = sent[name];
-    if (edit === undefined) return [];
-    if (was === undefined) return [[name, edit]];
-    if (same(edit.value, was.value)) return [];
-    return [[name, { before: JSON.stringify(was.value), value: edit.value }]];
-  });
-  return Object.fromEntries(kept) as Edits<Fields>;
-}
-
 /** `there`: what the form is about, as it was heard of last. */
 export function useEdits<Fields extends object>(there: Fields) {
   const [edits, setEdits] = useState<Edits<Fields>>({});
   const shown = overlaid(there, edits);
   return {
     change: (next: Fields) => setEdits(edited(there, edits, next)),
-    /** To be called once all that is shown now is saved. */
-    saved: () => setEdits((now) => unsent(now, edits)),
     isEdited: !same(shown, there),
     overtaken: overtaken(there, edits),
     shown,
+    /** Forgets what was typed: it is not wanted any more, or it is what is there. */
     undo: () => setEdits({}),
   };
 }

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
@@ -44,7 +45,7 @@ function Form({ onClose }: Omit<CreateKeyProps, "open">) {
     create.start(body, onClose);
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <Field
         autoComplete="off"
         hint="The audit log says what the key did, with this name beside its id."
@@ -83,7 +84,7 @@ function Form({ onClose }: Omit<CreateKeyProps, "open">) {
           {create.isPending ? "Creating…" : "Create key"}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import type { FormEvent } from "react";
 import type { KeyAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
@@ -40,7 +41,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
   };
   const { choices } = fields;
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <p className="text-dim">
         Connections that use it have what it gives then within two seconds.
         {isOwnKey(who, keyAnswer.id) && " You are signed in with it: what you take away is gone."}
@@ -97,7 +98,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
           {change.isPending ? "Saving…" : `Save key ${keyAnswer.name}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { KeyAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Leave, Outcome } from "@/components/Outcome";
@@ -26,7 +27,7 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
     if (isSame) revoke.start(undefined, onDone, () => `Key “${name}” was revoked`);
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <p>
         Revoke the key <strong className="font-medium">{name}</strong> (
         <code className="font-mono">{id}</code>)
@@ -55,6 +56,6 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
           {revoke.isPending ? "Revoking…" : `Revoke key ${name}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { KeyAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Leave, Outcome } from "@/components/Outcome";
@@ -23,7 +24,7 @@ export function RotateKey({ keyAnswer, onDone }: RotateKeyProps) {
     rotate.start(OVERLAPS[overlap]?.overlap_s ?? 0, onDone);
   };
   return (
-    <form className="space-y-4" onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
         <li>The key gets a new secret, which is shown once. Id, rights and end stay.</li>
         <li>
@@ -57,6 +58,6 @@ export function RotateKey({ keyAnswer, onDone }: RotateKeyProps) {
           {rotate.isPending ? "Rotating…" : `Rotate key ${keyAnswer.name}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { JobAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { duration } from "@/components/format";
@@ -82,7 +83,7 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
   const about = rate ? `: in about ${duration(Math.max(1, amount / rate))}` : "";
   const fate = act === "redrive" ? "delivered again" : "deleted for good";
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <p>
         {letters(matched)} would be {fate}, the oldest first{about}.
       </p>
@@ -123,6 +124,6 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
           {job.isPending ? "Starting…" : `${verb} ${letters(amount)}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

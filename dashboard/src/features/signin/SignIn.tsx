@@ -1,5 +1,6 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { asApiError } from "@/api/errors";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { whyNot } from "@/features/signin/model";
@@ -21,7 +22,7 @@ export function SignIn() {
     });
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" isOut={signIn.isPending} onSubmit={submit}>
       <input
         aria-hidden
         autoComplete="username"
@@ -63,6 +64,6 @@ export function SignIn() {
       <Button look="primary" type="submit" unable={key === "" ? "Type the key first" : null}>
         {signIn.isPending ? "Signing in…" : "Sign in"}
       </Button>
-    </form>
+    </ActForm>
   );
 }

@@ -1,6 +1,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { asApiError } from "@/api/errors";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
@@ -67,7 +68,7 @@ function Form({ onClose }: CreateSubscriptionProps) {
   };
   const exists = create.error !== null && asApiError(create.error).code === "subscription_exists";
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <Field
         autoComplete="off"
         label="Name"
@@ -119,7 +120,7 @@ function Form({ onClose }: CreateSubscriptionProps) {
           {create.isPending ? "Creating…" : "Create subscription"}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
@@ -34,7 +35,7 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
   };
   return (
     <Modal onClose={onClose} open title={`Delete ${name}?`}>
-      <form className="space-y-4" noValidate onSubmit={submit}>
+      <ActForm className="space-y-4" onSubmit={submit}>
         <ul className="list-disc space-y-1 pl-5">
           <li>
             Its place is gone, and what it has not settled is not delivered by it any more:{" "}
@@ -64,7 +65,7 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
             {remove.isPending ? "Deleting…" : `Delete subscription, ${count(lag)} unsettled`}
           </Button>
         </div>
-      </form>
+      </ActForm>
     </Modal>
   );
 }

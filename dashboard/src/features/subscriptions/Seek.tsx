@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { ArrowRight } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Moved, SubscriptionAnswer, TopicMove } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count } from "@/components/format";
@@ -45,7 +46,7 @@ export function Seek({ onClose, subscription }: SeekProps) {
       open
       title={`Seek ${subscription.name}`}
     >
-      <form className="space-y-4" noValidate onSubmit={look}>
+      <ActForm className="space-y-4" onSubmit={look}>
         <StartFields
           kind={kind}
           onChange={(next, text) => {
@@ -64,7 +65,7 @@ export function Seek({ onClose, subscription }: SeekProps) {
             </Button>
           </div>
         )}
-      </form>
+      </ActForm>
       {start !== null && (
         <Preview name={subscription.name} onClose={onClose} onDone={onClose} start={start} />
       )}
@@ -183,7 +184,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
   };
   return (
     // Without a box: what sticks in it does so within all of the dialog.
-    <form className="contents *:mt-4" noValidate onSubmit={submit}>
+    <ActForm className="contents *:mt-4" onSubmit={submit}>
       {wantsName && (
         <Field
           autoComplete="off"
@@ -204,6 +205,6 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
           {seek.isPending ? "Seeking…" : seekVerb(plan)}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

@@ -1,8 +1,9 @@
 import type { FormEvent } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { Outcome } from "@/components/Outcome";
+import { Outcome, WAIT } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
 import { useEdits } from "@/components/useEdits";
 import {
@@ -18,17 +19,17 @@ import { useChangeSubscription } from "@/services/subscriptions";
 
 export function Settings({ subscription }: { readonly subscription: SubscriptionAnswer }) {
   const there = current(subscription);
-  const { change: type, isEdited, overtaken, saved, shown, undo } = useEdits(there);
+  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeSubscription(subscription.name);
   const unable = useReasonAgainst("manage", subscription.topic);
   const wanted = changes(shown, subscription);
   const nothing = wanted !== null && Object.keys(wanted).length === 0;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (wanted && !nothing && !unable) change.start(wanted, saved);
+    if (wanted && !nothing && !unable) change.start(wanted, undo);
   };
   return (
-    <form className="max-w-md space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="max-w-md space-y-4" isOut={change.isPending} onSubmit={submit}>
       <p className="text-dim">
         They hold from the next delivery on; what is in flight keeps its time. Acks are{" "}
         {subscription.ack}, the order is {subscription.order}: these cannot change.
@@ -64,12 +65,16 @@ export function Settings({ subscription }: { readonly subscription: Subscription
         >
           {change.isPending ? "Saving…" : "Save settings"}
         </Button>
-        {isEdited && <Button onClick={undo}>Undo</Button>}
+        {isEdited && (
+          <Button onClick={undo} unable={change.isPending ? WAIT : null}>
+            Undo
+          </Button>
+        )}
         <span aria-live="polite" className="text-ok">
           {change.isSuccess && !isEdited && "Saved."}
         </span>
       </div>
-    </form>
+    </ActForm>
   );
 }
 

@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from "react";
 import { asApiError } from "@/api/errors";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
@@ -42,7 +43,7 @@ function Form({ onDone }: { readonly onDone: () => void }) {
   const refused = create.error ? asApiError(create.error) : null;
   const isTaken = refused?.code === "tenant_exists";
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <Field
         autoComplete="off"
         label="Name"
@@ -67,6 +68,6 @@ function Form({ onDone }: { readonly onDone: () => void }) {
           {create.isPending ? "Creating…" : "Create tenant"}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

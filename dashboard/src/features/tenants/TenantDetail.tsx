@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { TenantAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { counted } from "@/components/format";
@@ -109,7 +110,7 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
     if (limits && total > 0) change.start(limits, onDone);
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <p className="text-dim">
         They count at once. What there is already of more than a limit stays; nothing is added.
       </p>
@@ -126,7 +127,7 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
           {change.isPending ? "Saving…" : total > 1 ? `Change ${total} limits` : "Change the limit"}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }
 
@@ -141,7 +142,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
     if (isSame) remove.start(undefined, onDone, said);
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
         <li>
           Its {counted(keys, "key")} and {counted(dead_letters, "dead letter")} are gone; nothing
@@ -172,6 +173,6 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
           {remove.isPending ? "Deleting…" : `Delete tenant and ${counted(keys, "key")}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

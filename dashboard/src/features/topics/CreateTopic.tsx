@@ -3,6 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { Retention } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { Modal } from "@/components/Modal";
@@ -57,7 +58,7 @@ function Form({ onDone }: { readonly onDone: () => void }) {
   const refused = create.error ? asApiError(create.error) : null;
   const ofName = refused?.code === "topic_exists" || refused?.code === "invalid_topic";
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <Field
         autoComplete="off"
         hint="Parts joined by dots, such as orders.created: patterns like orders.* then find it."
@@ -100,7 +101,7 @@ function Form({ onDone }: { readonly onDone: () => void }) {
           {create.isPending ? "Creating…" : "Create topic"}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }
 

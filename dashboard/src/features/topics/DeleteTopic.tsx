@@ -1,6 +1,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
@@ -38,7 +39,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
     remove.start(undefined, done, () => `Topic “${topic.name}” was deleted, ${stored}`);
   };
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
         <li>It is gone with {stored}; nothing brings them back.</li>
         <li>
@@ -68,6 +69,6 @@ function Form({ onClose, topic }: DeleteTopicProps) {
           {remove.isPending ? "Deleting…" : `Delete topic and ${stored}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
@@ -39,7 +40,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
   const { matched_count, through_seq } = matched.data;
   const which = counted(matched_count, "message");
   return (
-    <form className="space-y-4" noValidate onSubmit={submit}>
+    <ActForm className="space-y-4" onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
         <li>
           {which}, up to {through_seq}, and what is published until you press the button; nothing
@@ -70,7 +71,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
           {purge.isPending ? `Purging, ${count(done)} so far…` : `Purge ${which}`}
         </Button>
       </div>
-    </form>
+    </ActForm>
   );
 }
 

@@ -1,7 +1,8 @@
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
-import { Outcome } from "@/components/Outcome";
+import { Outcome, WAIT } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
 import { useEdits } from "@/components/useEdits";
 import { BOUNDS, type Bound, textsOf } from "@/features/topics/model";
@@ -13,7 +14,7 @@ import { useChangeTopic } from "@/services/topics";
 
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const there = textsOf(topic.retention);
-  const { change: type, isEdited, overtaken, saved, shown, undo } = useEdits(there);
+  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
   const change = useChangeTopic(topic.name);
   const unable = useReasonAgainst("manage", topic.name);
   const [asked, setAsked] = useState<Loss | null>(null);
@@ -28,7 +29,7 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
     const isLossy = (now: TopicAnswer) => !isMeant && lossIn(now) !== null;
     change.start({ isLossy, retention: wanted }, ({ isChanged, topic: now }) => {
       setAsked(isChanged ? null : lossIn(now));
-      if (isChanged) saved();
+      if (isChanged) undo();
     });
   };
   const submit = (event: FormEvent) => {
@@ -37,7 +38,7 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   };
   return (
     <>
-      <form className="max-w-md space-y-4" noValidate onSubmit={submit}>
+      <ActForm className="max-w-md space-y-4" isOut={change.isPending} onSubmit={submit}>
         <p className="text-dim">
           What is over a bound is removed within seconds, the oldest first.
         </p>
@@ -60,12 +61,16 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
           >
             {change.isPending ? "Saving…" : "Save settings"}
           </Button>
-          {isEdited && <Button onClick={undo}>Undo</Button>}
+          {isEdited && (
+            <Button onClick={undo} unable={change.isPending ? WAIT : null}>
+              Undo
+            </Button>
+          )}
           <span aria-live="polite" className="text-ok">
             {change.data?.isChanged && !isEdited && "Saved."}
           </span>
         </div>
-      </form>
+      </ActForm>
       {asked && (
         <ShrinkTopic
           change={change}

@@ -1,4 +1,5 @@
 import type { FormEvent } from "react";
+import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
@@ -23,7 +24,7 @@ export function ShrinkTopic({ change, loss, name, onClose, onLook, onSave }: Shr
   };
   return (
     <Modal onClose={onClose} open title={`Keep less of ${name}?`}>
-      <form className="space-y-4" onSubmit={submit}>
+      <ActForm className="space-y-4" onSubmit={submit}>
         <ul className="list-disc space-y-1 pl-5">
           {loss.about.map((each) => (
             <li key={each}>{each}</li>
@@ -43,7 +44,7 @@ export function ShrinkTopic({ change, loss, name, onClose, onLook, onSave }: Shr
             {change.isPending ? "Saving…" : removal(loss)}
           </Button>
         </div>
-      </form>
+      </ActForm>
     </Modal>
   );
 }
