@@ -13,6 +13,7 @@ import {
 import { z } from "zod";
 import { setCaller } from "@/api/caller";
 import { uiPath } from "@/api/place";
+import { fromServer } from "@/components/code";
 import { LETTERS_DEFAULTS, LettersSearch } from "@/features/deadLetters/model";
 import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
 import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
@@ -74,13 +75,7 @@ const parent = () => root;
 // A page whose code does not come is a page that has failed, beside all that goes on around it. Under its own name the
 // router would load everything anew, also where the server is away.
 const page: typeof lazyRouteComponent = (importer, name) =>
-  lazyRouteComponent(
-    () =>
-      importer().catch((error: unknown) => {
-        throw new Error("Its code does not come from the server.", { cause: error });
-      }),
-    name,
-  );
+  lazyRouteComponent(fromServer(importer), name);
 
 const routes = [
   createRoute({

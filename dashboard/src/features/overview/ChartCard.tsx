@@ -1,10 +1,12 @@
-import { lazy, Suspense, useMemo } from "react";
+import { useMemo } from "react";
 import type { History } from "@/api/schema";
+import { LateCode } from "@/components/code";
+import { LatePart } from "@/components/LatePart";
 import { Time } from "@/components/Time";
 import { type Chart, columns, hasFigures, summary } from "@/features/overview/model";
 import type { Span } from "@/features/overview/ranges";
 
-const Plot = lazy(() => import("@/components/Plot").then((found) => ({ default: found.Plot })));
+const PLOT = new LateCode(() => import("@/components/Plot"));
 // Rows of the table: the newest.
 const ROWS_COUNT = 20;
 
@@ -40,24 +42,30 @@ export function ChartCard({ chart, nothing, onSpan, samples, span }: ChartCardPr
           ))}
         </ul>
       </div>
-      <Suspense fallback={<div aria-hidden className="h-45" />}>
-        {!hasFigures(chart, samples) ? (
-          <p className="flex h-45 items-center justify-center text-center text-dim">
-            {samples.length === 0 ? "No samples yet" : nothing}
-          </p>
-        ) : (
-          <Plot
-            columns={data}
-            from={span.from}
-            onMark={(from, to) => onSpan({ from, to })}
-            onUnmark={() => onSpan(null)}
-            series={chart.series}
-            summary={summary(chart, samples)}
-            to={span.to}
-            told={chart.told}
-          />
-        )}
-      </Suspense>
+      {!hasFigures(chart, samples) ? (
+        <p className="flex h-45 items-center justify-center text-center text-dim">
+          {samples.length === 0 ? "No samples yet" : nothing}
+        </p>
+      ) : (
+        <LatePart
+          before={<div aria-hidden className="h-45" />}
+          code={PLOT}
+          not="The chart cannot be drawn"
+        >
+          {({ Plot }) => (
+            <Plot
+              columns={data}
+              from={span.from}
+              onMark={(from, to) => onSpan({ from, to })}
+              onUnmark={() => onSpan(null)}
+              series={chart.series}
+              summary={summary(chart, samples)}
+              to={span.to}
+              told={chart.told}
+            />
+          )}
+        </LatePart>
+      )}
       <details className="mt-1 text-xs">
         <summary className="w-fit cursor-pointer py-1 text-dim">As a table</summary>
         <Table chart={chart} samples={samples} />
