@@ -31,6 +31,7 @@ export function useCaller(): Caller {
 }
 
 let session: string | null = null;
+const ofSession = new Set<() => void>();
 
 /** Which session of the browser the page is of; null: of none, or that is not known yet. Another tab may have
  * signed in as somebody else since: the server refuses what this page asks then. */
@@ -39,5 +40,13 @@ export function currentSession(): string | null {
 }
 
 export function setSession(id: string | null): void {
+  if (id === session) return;
   session = id;
+  for (const listener of [...ofSession]) listener();
+}
+
+/** Calls it when the page is of another session than before; what it returns ends that. */
+export function onSessionChange(listener: () => void): () => void {
+  ofSession.add(listener);
+  return () => ofSession.delete(listener);
 }

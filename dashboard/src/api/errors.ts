@@ -19,7 +19,7 @@ export class ApiError extends Error {
   constructor(
     /** HTTP's, or 0 if there was no answer. */
     readonly status: number,
-    /** Stable: of the server, or `unreachable`, `unexpected_answer`, `timeout`, `caller_changed`. */
+    /** Stable: of the server, or `unreachable`, `unexpected_answer`, `timeout`, `caller_changed`, `session_not_kept`. */
     readonly code: string,
     detail: string,
     readonly requestId: string | null = null,

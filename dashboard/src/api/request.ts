@@ -46,6 +46,7 @@ export async function request<S extends z.ZodType>(
 }
 
 async function ask(path: string, asked: Asked): Promise<string> {
+  const session = sessionOf(asked);
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const signal = asked.signal ? AbortSignal.any([asked.signal, deadline]) : deadline;
   try {
@@ -59,7 +60,10 @@ async function ask(path: string, asked: Asked): Promise<string> {
     });
     const text = await response.text();
     reportAnswer();
-    if (!response.ok) throw problemOf(response.status, text, response.headers);
+    if (!response.ok) {
+      const problem = problemOf(response.status, text, response.headers);
+      throw session === null ? problem : ofSession(problem);
+    }
     return text;
   } catch (error) {
     if (error instanceof ApiError || asked.signal?.aborted) throw error;
@@ -67,6 +71,18 @@ async function ask(path: string, asked: Asked): Promise<string> {
     reportSilence(failure.message);
     throw failure;
   }
+}
+
+/** The session of the page is over, or another one has taken its place: whose that is this answer does not know. */
+function ofSession(problem: ApiError): ApiError {
+  const { code, requestId, status } = problem;
+  if (code !== "unauthenticated") return problem;
+  return new ApiError(status, code, "the session of this page has ended", requestId);
+}
+
+/** The id of the session that is asked as of; null: of whichever there is, or of none. */
+function sessionOf({ anySession, key }: Asked): string | null {
+  return anySession || key !== undefined ? null : currentSession();
 }
 
 export function address(path: string, query: Asked["query"] = {}): string {
@@ -87,7 +103,7 @@ function bodyOf(body: unknown): string | null {
 const CARRIED = /^[\x20-\x7e]*$/;
 
 function headers(asked: Asked): Record<string, string> {
-  const { anySession, body, key, tenant = currentCaller().tenant } = asked;
+  const { body, key, tenant = currentCaller().tenant } = asked;
   if (!CARRIED.test(key ?? "")) {
     throw new ApiError(401, "unauthenticated", "it has characters that no key has");
   }
@@ -97,7 +113,7 @@ function headers(asked: Asked): Record<string, string> {
   return {
     accept: "application/json",
     // Without it the cookie of the session counts for nothing: no page of another origin can send it.
-    "x-conduit-session": (anySession ? null : currentSession()) ?? "1",
+    "x-conduit-session": sessionOf(asked) ?? "1",
     ...(body !== undefined && { "content-type": "application/json" }),
     ...(key !== undefined && { authorization: `Bearer ${key}` }),
     ...(tenant !== null && { "x-conduit-tenant": tenant }),

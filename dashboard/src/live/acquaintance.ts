@@ -1,8 +1,8 @@
-// Whether the server knows who asks: a live connection that it does not let in says so, and hears of who signs in.
+// Whether the server knows who asks, and whether that is who has asked before.
 
 type Listener = () => void;
 
-class Signal {
+export class Signal {
   readonly #listeners = new Set<Listener>();
 
   readonly say = (): void => {
@@ -17,5 +17,5 @@ class Signal {
 
 /** The server does not know, or does not know any more, who this is. */
 export const stranger = new Signal();
-/** Somebody has signed in. */
-export const acquainted = new Signal();
+/** Somebody else is here, or has signed out: what is kept of the one before, in whatever part of the page, is forgotten. */
+export const parted = new Signal();

@@ -29,6 +29,10 @@ export function holdPace(hold: boolean): void {
   for (const listener of [...listeners]) listener();
 }
 
+export function isPaceHeld(): boolean {
+  return isHeld;
+}
+
 export function currentPace(): PaceMs {
   return isHeld ? null : paceMs;
 }

@@ -1,10 +1,11 @@
 // The machine's hands: the one place where the page opens a WebSocket. It does what the machine says and tells it what happens.
 
+import { currentSession, onSessionChange } from "@/api/caller";
 import { asApiError, heededMs } from "@/api/errors";
 import { serverUrl } from "@/api/place";
 import { request } from "@/api/request";
 import { TicketAnswer, WhoAmI } from "@/api/schema";
-import { acquainted, stranger } from "@/live/acquaintance";
+import { stranger } from "@/live/acquaintance";
 import { reportAnswer, reportSilence } from "@/live/connection";
 import { readFrame, type ServerFrame } from "@/live/frames";
 import { type Effect, type Happening, type Machine, OFF, step } from "@/live/machine";
@@ -45,8 +46,8 @@ export class LiveSocket {
   }
 
   start(): void {
-    // What was refused to nobody, or to who was here before, may be open to him.
-    this.#unhear ??= acquainted.on(() => {
+    // What was refused to a session that has ended may be open to the next one, in whatever tab that was begun.
+    this.#unhear ??= onSessionChange(() => {
       if (this.#machine.state === "refused") this.#happen({ kind: "start" });
     });
     this.#happen({ kind: "start" });
@@ -95,6 +96,7 @@ export class LiveSocket {
     if (this.#timer !== null) clearTimeout(this.#timer);
     const asked = new AbortController();
     this.#asked = asked;
+    const session = currentSession();
     try {
       const url = await address(asked.signal);
       if (!asked.signal.aborted) this.#happen({ kind: "addressed", url });
@@ -102,7 +104,9 @@ export class LiveSocket {
       if (asked.signal.aborted) return;
       const { code, isTransient, message } = asApiError(error);
       const afterMs = heededMs(0, error);
-      this.#happen({ afterMs, kind: "unaddressed", mayRetry: isTransient, reason: message });
+      // It was asked as of a session that has been followed by another one meanwhile.
+      const mayRetry = isTransient || session !== currentSession();
+      this.#happen({ afterMs, kind: "unaddressed", mayRetry, reason: message });
       if (code === "unauthenticated") stranger.say();
     }
   }

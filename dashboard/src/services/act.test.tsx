@@ -163,6 +163,7 @@ it.each([
   [502, "unexpected_answer", true],
   [500, "internal", true],
   [503, "outcome_unknown", true],
+  [409, "outcome_unknown", true],
   [503, "store_unavailable", false],
   [404, "topic_not_found", false],
 ])("an answer of %i %s may mean that it was done: %s", (status, code, isUnknown) => {

@@ -54,7 +54,11 @@ function rotating(answers: Readonly<Record<string, unknown>>) {
 const secret = () => renderHook(() => useSecret()).result.current?.key;
 
 it("who has rotated his own key goes on in the session of the new secret at once", async () => {
-  const { result } = rotating({ "/rotate": ROTATED, "/session": session("after") });
+  const { result } = rotating({
+    "/rotate": ROTATED,
+    "/session": session("after"),
+    "/whoami": whoami({ session: session("before") }),
+  });
   const sessions: unknown[] = [];
   act(() => result.current.start(0, ({ key }) => sessions.push(key, currentSession())));
   await waitFor(() => expect(sessions).toEqual(["ck_live_new", "after"]));

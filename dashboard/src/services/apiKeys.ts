@@ -1,5 +1,4 @@
 import { infiniteQueryOptions, queryOptions, useQueryClient } from "@tanstack/react-query";
-import { setSession } from "@/api/caller";
 import { request } from "@/api/request";
 import {
   type ChangedKey,
@@ -10,10 +9,10 @@ import {
   type WhoAmI,
 } from "@/api/schema";
 import { useAct } from "@/services/act";
+import { goOn } from "@/services/goingOn";
 import { polledSlowly } from "@/services/polled";
 import { keepSecret } from "@/services/secrets";
-import { isOfPages, whoamiQuery } from "@/services/server";
-import { signIn } from "@/services/session";
+import { whoamiQuery } from "@/services/server";
 
 const PAGE_COUNT = 100;
 const LIST_MS = 10_000;
@@ -59,32 +58,17 @@ export const useCreateKey = () =>
     return made;
   }, SECRET);
 
-const AGAIN_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
-
-/** Waits for the first try; if that fails, others follow. */
-async function orLater(does: () => Promise<void>, waits: readonly number[] = AGAIN_MS) {
-  await does().catch(() => {
-    const [ms, ...rest] = waits;
-    if (ms !== undefined) setTimeout(() => void orLater(does, rest), ms);
-  });
-}
-
-/** Who is signed in with the key goes on with its new secret: the session of the one before has ended. */
+/** Who is signed in with the key goes on with its new secret. */
 export function useRotateKey(id: string) {
   const client = useQueryClient();
-  const goOn = async (secret: string) => {
-    setSession((await signIn(secret)).id);
-    // What was asked for in between was asked for as of the session before.
-    void client.invalidateQueries({ predicate: isOfPages });
-    void client.invalidateQueries({ queryKey: whoamiQuery().queryKey });
-  };
   return useAct(async (ask, overlap_s: number) => {
+    const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
+    const rotated = who?.key_id === id ? who.session?.id : undefined;
     const body = { overlap_s };
     const made = await ask(KeyCreated, `${at(id)}/rotate`, { body, method: "POST" });
     // Before all else: to sign in with it may take long, or fail.
     keepSecret(made);
-    const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
-    if (who?.key_id === id && who.session) await orLater(() => goOn(made.key));
+    if (rotated !== undefined) await goOn({ client, rotated, secret: made.key });
     return made;
   }, SECRET);
 }

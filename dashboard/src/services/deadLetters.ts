@@ -1,6 +1,6 @@
 import { infiniteQueryOptions, queryOptions, useQueryClient } from "@tanstack/react-query";
 import { z } from "zod";
-import { ApiError, asApiError, heededMs } from "@/api/errors";
+import { ApiError, asApiError } from "@/api/errors";
 import { Exact } from "@/api/exact";
 import { Headers } from "@/api/headers";
 import { request } from "@/api/request";
@@ -12,7 +12,7 @@ import {
   JobList,
 } from "@/api/schema";
 import { useAct } from "@/services/act";
-import { polledPages, polledSlowly } from "@/services/polled";
+import { followedEvery, polledPages, polledSlowly } from "@/services/polled";
 
 const PAGE_COUNT = 100;
 // Of each payload in a list, in characters.
@@ -93,9 +93,9 @@ export const jobQuery = (id: string) =>
     refetchInterval: ({ state: { data, error } }) => {
       if (data) {
         const isOver = isGone(error) || data.state !== "running";
-        return isOver ? false : heededMs(error ? LIST_MS : JOB_MS, error);
+        return isOver ? false : followedEvery(error ? LIST_MS : JOB_MS, error);
       }
-      return error && asApiError(error).isTransient ? heededMs(LIST_MS, error) : false;
+      return error && asApiError(error).isTransient ? followedEvery(LIST_MS, error) : false;
     },
     retry: false,
   });

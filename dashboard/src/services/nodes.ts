@@ -1,9 +1,8 @@
 import { queryOptions } from "@tanstack/react-query";
-import { heededMs } from "@/api/errors";
 import { request } from "@/api/request";
 import { NodeAnswer, NodeDrain, NodeList, RingAnswer, RouteAnswer } from "@/api/schema";
 import { useAct } from "@/services/act";
-import { polledSlowly } from "@/services/polled";
+import { followedEvery, polledSlowly } from "@/services/polled";
 
 export const nodesQuery = () =>
   queryOptions({
@@ -22,7 +21,7 @@ export const followedNodeQuery = (id: string, isDone: (node: NodeAnswer) => bool
       request(NodeAnswer, `/api/nodes/${encodeURIComponent(id)}`, { signal }),
     queryKey: ["nodes", "followed", id],
     refetchInterval: ({ state: { data, error } }) =>
-      data && isDone(data) ? false : heededMs(FOLLOWED_EVERY_MS, error),
+      data && isDone(data) ? false : followedEvery(FOLLOWED_EVERY_MS, error),
     staleTime: 0,
   });
 

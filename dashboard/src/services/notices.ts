@@ -1,6 +1,7 @@
 // What came of acts, for whoever has no dialog of them before him any more.
 
 import { useSyncExternalStore } from "react";
+import { parted } from "@/live/acquaintance";
 
 interface Notice {
   /** Why it was not done; null: it was. */
@@ -15,6 +16,7 @@ const NOTICES_MAX_COUNT = 5;
 let notices: readonly Notice[] = [];
 let ids = 0;
 const listeners = new Set<() => void>();
+parted.on(() => set([]));
 
 /** Something was done. It is said for some seconds. */
 export function confirm(text: string): void {

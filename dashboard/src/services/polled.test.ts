@@ -1,9 +1,9 @@
 import { QueryObserver } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError, heededMs } from "@/api/errors";
-import { setPace } from "@/live/pace";
+import { holdPace, setPace } from "@/live/pace";
 import { createQueryClient, mayRetry, retryMs } from "@/services/client";
-import { polled, polledPages, polledSlowly } from "@/services/polled";
+import { followedEvery, polled, polledPages, polledSlowly } from "@/services/polled";
 
 const told = (retryAfterS: number | null) =>
   new ApiError(503, "store_unavailable", "the disk is full", null, null, retryAfterS);
@@ -46,6 +46,16 @@ describe("what changes by itself", () => {
     expect(polledPages(5_000, 3).refetchInterval(asked(null, 4))).toBe(false);
     setPace(null);
     expect(polled.refetchInterval(asked(null))).toBe(false);
+  });
+
+  it("is asked for by who waits for it as often when pages are paused, and by nobody who is nobody", () => {
+    setPace(null);
+    expect(followedEvery(500, null)).toBe(500);
+    expect(followedEvery(500, told(30))).toBe(30_000);
+    holdPace(true);
+    expect(followedEvery(500, null)).toBe(false);
+    holdPace(false);
+    expect(followedEvery(500, null)).toBe(500);
   });
 
   describe("while a page shows it", () => {

@@ -2,7 +2,7 @@
 // server that has named a time is asked again.
 
 import { heededMs } from "@/api/errors";
-import { currentPace } from "@/live/pace";
+import { currentPace, isPaceHeld } from "@/live/pace";
 
 /** What is known of a query when it is to be said when it is asked again. */
 interface Asked {
@@ -22,7 +22,13 @@ export function polledSlowly(leastMs: number) {
 /** Options of a query whose answer changes by itself. */
 export const polled = polledSlowly(0);
 
-/** The same for what comes a page at a time. Who has gone further than so many pages looks for something: all that
+/** When to ask again for what somebody waits for, such as a job that he has started: every so many ms, whatever the pace
+ * of pages. Only who is nobody any more does not wait. */
+export function followedEvery(ms: number, error: Error | null): number | false {
+  return !isPaceHeld() && heededMs(ms, error);
+}
+
+/** As `polledSlowly`, for what comes a page at a time. Who has gone further than so many pages looks for something: all that
  * again and again would cost the server for nothing. */
 export function polledPages(leastMs: number, mostCount: number) {
   const { refetchInterval } = polledSlowly(leastMs);

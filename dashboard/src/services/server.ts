@@ -1,9 +1,10 @@
 // Who asks, and what the server runs on.
 
 import { queryOptions, useQuery } from "@tanstack/react-query";
-import { setSession, useCaller } from "@/api/caller";
+import { currentSession, setSession, useCaller } from "@/api/caller";
 import { request } from "@/api/request";
 import { Health, TenantList, WhoAmI } from "@/api/schema";
+import { parted } from "@/live/acquaintance";
 import { reportServerTime } from "@/live/serverClock";
 import { polledSlowly } from "@/services/polled";
 import {
@@ -29,10 +30,18 @@ export const whoamiQuery = () =>
       const asked = { anySession: true, tenant: null, signal };
       const { now, ...who } = await request(WhoAmI, "/api/whoami", asked);
       if (now) reportServerTime({ answeredAt: Date.now(), askedAt, serverAt: Date.parse(now) });
+      const session = who.session?.id ?? null;
+      const isNew = session !== currentSession();
+      setSession(session);
       const before = client.getQueryData<WhoAmI>(queryKey);
-      setSession(who.session?.id ?? null);
-      // Somebody else has signed in, here or in another tab: what the page has is not his.
-      if (before && !isSame(before, who)) void client.resetQueries({ predicate: isOfPages });
+      if (before && !isSame(before, who)) {
+        // Somebody else has signed in, here or in another tab: what the page has is not his.
+        parted.say();
+        void client.resetQueries({ predicate: isOfPages });
+      } else if (before && isNew) {
+        // What was asked for in between was asked for as of the session before.
+        void client.invalidateQueries({ predicate: isOfPages });
+      }
       return who;
     },
     queryKey: ["whoami"],

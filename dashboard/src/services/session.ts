@@ -2,22 +2,27 @@
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { z } from "zod";
-import { asApiError } from "@/api/errors";
+import { setSession } from "@/api/caller";
+import { ApiError, asApiError } from "@/api/errors";
 import { serverUrl } from "@/api/place";
 import { request } from "@/api/request";
-import { SessionAnswer, type WhoAmI } from "@/api/schema";
-import { acquainted } from "@/live/acquaintance";
-import { isOfPages, isSame, whoamiQuery } from "@/services/server";
+import { SessionAnswer } from "@/api/schema";
+import { parted } from "@/live/acquaintance";
+import { whoamiQuery } from "@/services/server";
+import { saySigning } from "@/services/signing";
 
 const PATH = "/api/session";
+/** The code of a sign-in that the server has allowed, and whose session counts for nothing all the same. */
+export const NOT_KEPT = "session_not_kept";
 
-export function signIn(key: string): Promise<SessionAnswer> {
+export function signIn(key: string, signal?: AbortSignal): Promise<SessionAnswer> {
   const body = { path: new URL(serverUrl()).pathname };
   return request(SessionAnswer, PATH, {
     anySession: true,
     body,
     key,
     method: "POST",
+    signal,
     tenant: null,
   });
 }
@@ -28,15 +33,25 @@ export function useSignIn() {
   const client = useQueryClient();
   return useMutation({
     gcTime: 0,
-    mutationFn: signIn,
+    mutationFn: (key: string) => {
+      saySigning();
+      return signIn(key);
+    },
     mutationKey: ["session"],
     onSuccess: async () => {
-      const before = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
-      const who = await client.fetchQuery({ ...whoamiQuery(), staleTime: 0 });
-      acquainted.say();
-      if (before && isSame(before, who)) await client.invalidateQueries({ predicate: isOfPages });
+      const asked = whoamiQuery();
+      // What was asked before is answered of the session before.
+      await client.cancelQueries({ exact: true, queryKey: asked.queryKey });
+      await client.fetchQuery({ ...asked, staleTime: 0 }).catch(checkKept);
     },
   });
+}
+
+/** He has signed in, whatever becomes of the question who he is, which is asked again where it is shown. Only if he is
+ * nobody all the same, it was of no use. */
+function checkKept(error: unknown): void {
+  const { code, message } = asApiError(error);
+  if (code === "unauthenticated") throw new ApiError(0, NOT_KEPT, message);
 }
 
 /** Signs out, or fails: then whoever it is has not signed out. */
@@ -44,6 +59,7 @@ export function useSignOut() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: async () => {
+      saySigning();
       try {
         await request(z.undefined(), PATH, { method: "DELETE", tenant: null });
       } catch (error) {
@@ -52,6 +68,10 @@ export function useSignOut() {
       }
     },
     mutationKey: ["session"],
-    onSuccess: () => client.resetQueries(),
+    onSuccess: () => {
+      setSession(null);
+      parted.say();
+      return client.resetQueries();
+    },
   });
 }

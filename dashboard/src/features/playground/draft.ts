@@ -1,5 +1,7 @@
 // What the next visit of the playground begins with. In memory only: a payload is in no address and no storage.
 
+import { parted } from "@/live/acquaintance";
+
 export interface Draft {
   readonly headers: string;
   readonly key: string;
@@ -13,6 +15,9 @@ const FIRST: Draft = {
 };
 
 let draft = FIRST;
+parted.on(() => {
+  draft = FIRST;
+});
 
 export function currentDraft(): Draft {
   return draft;

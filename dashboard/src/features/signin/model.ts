@@ -2,6 +2,7 @@
 
 import type { ApiError } from "@/api/errors";
 import type { Grant, WhoAmI } from "@/api/schema";
+import { NOT_KEPT } from "@/services/session";
 
 /** Why signing in failed, for who has typed the key. */
 export function whyNot({ code, message, retryAfterS }: ApiError, key: string): string {
@@ -12,6 +13,9 @@ export function whyNot({ code, message, retryAfterS }: ApiError, key: string): s
     return `This key is wrong, or it was revoked or has expired.${form}`;
   }
   if (code === "forbidden") return `This key cannot sign in: ${message}.`;
+  if (code === NOT_KEPT) {
+    return `The key is good, but its session does not count: ${message}. The browser may keep no cookies of this address.`;
+  }
   const again = retryAfterS === null ? "" : ` Try again in ${retryAfterS} s.`;
   return `The key could not be checked: ${message}.${again}`;
 }
