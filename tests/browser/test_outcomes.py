@@ -65,11 +65,12 @@ def put_away(page: Any) -> str:
 
 def test_the_secret_of_ones_own_key_is_lost_with_no_session_and_no_right(browser, guarded):
     made = guarded.create_key("default")
-    with signed_in(browser, guarded.server, f"api-keys?key={made['id']}", made["key"]) as page:
+    view = f"api-keys?key={made['id']}"
+    with signed_in(browser, guarded.server, view, made["key"], may_be_away=True) as page:
         page.get_by_role("button", name="Rotate…").click()
         page.get_by_label("The secret before is good").select_option(label="not any more")
-        # Its session has ended, and with the new secret nobody gets another one.
-        page.route("**/api/session", lambda route: route.fulfill(status=403))
+        # Its session has ended, and with the new secret nobody gets another one yet.
+        page.route("**/api/session", lambda route: route.abort("connectionrefused"))
         with page.expect_response(
             lambda answer: answer.url.endswith("/api/whoami") and answer.status == 401
         ):

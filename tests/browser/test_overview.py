@@ -12,7 +12,7 @@ import pytest
 
 from conduit.server.dashboard.built import DIST, PAGE
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import opened, post, settled, watched
+from tests.browser.dashboard import AWAY, go, opened, post, settled, watched
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -72,6 +72,23 @@ def test_the_first_page_has_scripts_within_their_bound(browser, server):
     sizes = {name: len(gzip.compress((DIST / "assets" / name).read_bytes())) for name in names}
     assert len(sizes) > 3
     assert sum(sizes.values()) <= SCRIPTS_MAX_BYTES, sizes
+
+
+def test_a_chart_whose_code_does_not_come_says_so_and_the_page_is_there(browser, server):
+    plot = re.compile(r"/assets/Plot-.*\.js$")
+    with watched(browser, server, "topics") as (page, watch):
+        watch.meant.append(AWAY)
+        page.get_by_role("heading", name="Topics", exact=True).wait_for()
+        page.route(plot, lambda route: route.abort("connectionrefused"))
+        go(page, "o")
+        card = page.get_by_role("region", name="Backlog of durable subscriptions")
+        card.get_by_text("The chart cannot be drawn").wait_for()
+        page.get_by_role("link", name="Nobody is attached to billing").wait_for()
+        assert page.locator("canvas").count() == 0
+        page.unroute_all()
+        card.get_by_role("button", name="Try again").click()
+        card.locator("canvas").wait_for()
+        page.get_by_text("The chart cannot be drawn").first.wait_for(state="detached")
 
 
 def test_the_overview_breaks_no_rule_for_people_who_see_or_move_otherwise(browser, server):

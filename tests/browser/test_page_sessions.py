@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.dashboard import sign_in, signed_in
+from tests.browser.dashboard import WAIT_MAX_MS, sign_in, signed_in
 from tests.browser.pages import serving_pages
 from tests.support.access import Guarded, guarded_server
 from tests.support.http import accepted
@@ -103,3 +103,65 @@ def test_a_link_to_another_tenant_that_is_only_pointed_at_changes_nobody(browser
         assert page.url.endswith("tenants?name=acme")
         with page.expect_request(lambda request: of_tenant(request) == "acme"):
             link.click()
+
+
+def test_what_becomes_of_another_tab_when_a_session_is_followed_by_another_one(browser, guarded):
+    """Of the same person it goes on with all that it has; somebody else finds nothing of him, and stays."""
+    alice = guarded.create_key("default", name="Alice")
+    bob = guarded.create_key("acme", name="Bob")
+    guarded.operator.create_topic("tabs")
+    view = f"api-keys?key={alice['id']}"
+    with signed_in(browser, guarded.server, view, alice["key"], may_be_away=True) as page:
+        other = page.context.new_page()
+        other.set_default_timeout(WAIT_MAX_MS)
+        other.goto(f"{guarded.server.url}/ui/playground?topic=tabs")
+        payload, came = (
+            other.get_by_label("Payload"),
+            other.get_by_text("Subscribed to tabs; 1 came"),
+        )
+        payload.fill('{"of": "Alice"}')
+        other.get_by_role("button", name="Subscribe", exact=True).click()
+        other.get_by_text("Subscribed to tabs").wait_for()
+        rotate(page)
+        put_away(page)
+        # It is told by nobody but the server that there is another session, and whose.
+        other.get_by_text("Connected", exact=True).wait_for()
+        other.get_by_role("button", name="Publish", exact=True).click()
+        came.wait_for()
+        assert payload.input_value() == '{"of": "Alice"}'
+        tried = failing_sign_ins(page)
+        rotate(page)
+        put_away(page)
+        page.get_by_role("heading", name="Sign in again").wait_for()
+        sign_in(other, bob["key"])
+        other.get_by_role("button", name="Signed in as Bob").wait_for()
+        assert "Alice" not in payload.input_value()
+        count = len(tried)
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        # The dialog of the key that Alice had open is before it.
+        page.get_by_role("button", name="Signed in as Bob", include_hidden=True).wait_for()
+        assert len(tried) == count > 0
+
+
+def rotate(page: Any) -> None:
+    page.get_by_role("button", name="Rotate…").click()
+    page.get_by_role("button", name="Rotate key Alice").click()
+    page.locator("[data-secret]").wait_for()
+
+
+def put_away(page: Any) -> None:
+    page.get_by_label("I have put it where it is needed").check()
+    page.get_by_role("button", name="Done").click()
+    page.locator("[data-secret]").wait_for(state="detached")
+
+
+def failing_sign_ins(page: Any) -> list[Any]:
+    """Those that the page tries: none comes to the server."""
+    tried: list[Any] = []
+
+    def refuse(route: Any) -> None:
+        tried.append(route.request)
+        route.abort("connectionrefused")
+
+    page.route("**/api/session", refuse)
+    return tried

@@ -1,13 +1,15 @@
 // Code that comes from the server when it is needed first.
 
+import { ApiError } from "@/api/errors";
+
 export type Importer<Found> = () => Promise<Found>;
 
 /** The same, and where it does not come an error that says so. */
 export const fromServer =
   <Found>(importer: Importer<Found>): Importer<Found> =>
   () =>
-    importer().catch((error: unknown) => {
-      throw new Error("Its code does not come from the server.", { cause: error });
+    importer().catch(() => {
+      throw new ApiError(0, "code_missing", "Its code does not come from the server.");
     });
 
 /** `idle`: nobody has wanted it yet. */
