@@ -294,3 +294,10 @@ async def test_of_one_that_is_asked_a_conflict_is_told_and_any_other_error_is_si
     with pytest.raises(Unavailable, match="node theirs does not answer: what") as raised:
         await asking.one("theirs", CANCEL, Question())
     assert raised.value.code == "node_unreachable"
+    # Of what changes nothing silence is silence; of an order nobody knows whether it was heard.
+    for answer in (None, b"\xc1"):
+        pair.recorder.answer = lambda _, answer=answer: answer
+        for inquiry, code in ((JOB, "node_unreachable"), (CANCEL, "outcome_unknown")):
+            with pytest.raises(Unavailable) as raised:
+                await asking.one("theirs", inquiry, Question())
+            assert raised.value.code == code

@@ -1,3 +1,4 @@
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,12 @@ async def test_every_reference_of_the_document_leads_to_a_record(api: Api):
         place = document
         for name in reference.removeprefix("#/").split("/"):
             place = place[name]
+
+
+async def test_who_is_first_to_ask_for_the_document_is_answered_as_are_others_with_him(api: Api):
+    first = await asyncio.gather(*(api.send("GET", "/openapi.json") for _ in range(8)))
+    assert [each.status_code for each in first] == [200] * 8
+    assert len({each.text for each in first}) == 1
 
 
 async def test_every_operation_is_described_with_its_errors_and_never_with_422(api: Api):

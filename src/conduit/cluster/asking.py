@@ -19,7 +19,7 @@ from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Answered
 from conduit.cluster.this_node import ThisNode
 from conduit.core.seats import Seats
-from conduit.errors import ConduitError, Conflict, NotFound, Overloaded, Unavailable
+from conduit.errors import ConduitError, Conflict, NotFound, OutcomeUnknown, Overloaded, Unavailable
 
 # A node on the same network answers within a millisecond or two.
 ASK_TIMEOUT_S = 1.0
@@ -62,7 +62,8 @@ class Asking:
 
     async def one(self, name: str, inquiry: Inquiry[T], question: Question) -> T:
         """Ask one of the others. Raises NotFound `node_not_found` for one that is not known, Unavailable
-        `node_unreachable` if it does not answer, and Conflict if it says so."""
+        `node_unreachable` if it does not answer, OutcomeUnknown if it may have done what it was ordered, and
+        Conflict if it says so."""
         view = next((each for each in self._node().views() if each.id == name), None)
         if view is None:
             raise no_node(name)
@@ -73,9 +74,13 @@ class Asking:
         if isinstance(error, Conflict):
             raise error
         answers = await _read(outcomes, inquiry)
-        if name not in answers.said:
-            raise _silent(name, answers.unanswered[name])
-        return answers.said[name]
+        if name in answers.said:
+            return answers.said[name]
+        why = answers.unanswered[name]
+        was_heard = not isinstance(error, ConduitError) or isinstance(error, OutcomeUnknown)
+        if inquiry.is_order and was_heard:
+            raise OutcomeUnknown(f"node {name} may have done it: {why}")
+        raise _silent(name, why)
 
     async def _outcomes(self, names: Sequence[str], kind: Kind, question: Question) -> Outcomes:
         if not names:

@@ -103,6 +103,8 @@ class Inquiry(NamedTuple, Generic[T]):
     """Raises msgspec.MsgspecError."""
     in_steps: Callable[[bytes], Iterator[T]] | None = None
     """The same for what is long: what there is of it after each step, and at last all."""
+    is_order: bool = False
+    """Whether it changes something at who is asked."""
 
 
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
@@ -134,7 +136,7 @@ USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
 SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[SignedOut]).decode)
 JOBS = Inquiry(Kind.JOBS, msgspec.msgpack.Decoder(list[LetterJob]).decode)
 JOB = Inquiry(Kind.JOB, JOBS.decode)
-CANCEL = Inquiry(Kind.CANCEL, JOBS.decode)
+CANCEL = Inquiry(Kind.CANCEL, JOBS.decode, is_order=True)
 
 
 def encode_question(question: Question) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -144,6 +146,8 @@ _SHAPES = (
     Problem,
 )
 _REF = "#/components/schemas/{name}"
+# FastAPI cannot build two documents at a time; routes are shared, so not of two applications either.
+_building = threading.Lock()
 
 
 def create_api(context: Context) -> FastAPI:
@@ -182,8 +186,19 @@ def _described() -> FastAPI:
     for noun in _NOUNS:
         app.router.routes.extend(noun.router.routes)
     app.router.routes.extend(tenants.own.routes)
-    app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
+    app.openapi = _built_once(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
+
+
+def _built_once(build: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """The same, also when several threads ask for it at once."""
+    built = cache(build)
+
+    def once() -> dict[str, Any]:
+        with _building:
+            return built()
+
+    return once
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -65,7 +65,8 @@ async def get(shared: Context, caller: Principal, job_id: str) -> Placed:
 
 
 async def cancel(shared: Context, caller: Principal, job_id: str) -> Placed:
-    """Stop it. Raises as `get`, and Conflict if it has ended."""
+    """Stop it. Raises as `get`, Conflict if it has ended, and OutcomeUnknown if its node does not say whether
+    it has."""
     _, node = await get(shared, caller, job_id)
     if node == shared.node.name:
         found = [*shared.own_state.cancel_job(caller.tenant, job_id)]

@@ -242,12 +242,15 @@ async def get_job(request: Request, shared: Shared, caller: Managing, job_id: An
 @router.delete(
     "/jobs/{id}",
     dependencies=[NO_QUERY],
-    responses=answers(JobAnswer, "job_not_found", "conflict", "node_unreachable"),
+    responses=answers(
+        JobAnswer, "job_not_found", "conflict", "node_unreachable", "outcome_unknown"
+    ),
 )
 async def cancel_job(
     request: Request, shared: Shared, caller: Managing, origin: From, job_id: AnId
 ) -> Response:
     """Stop a job; what was redriven stays so, and what was discarded is gone."""
-    job = await jobs.cancel(shared, caller, job_id)
+    async with shared.audit.if_unsure(caller, origin, "job.cancel", job_id):
+        job = await jobs.cancel(shared, caller, job_id)
     await shared.audit.done(caller, origin, "job.cancel", job_id)
     return reply(show_job(request, job))
