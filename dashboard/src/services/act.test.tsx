@@ -104,6 +104,24 @@ describe("an act", () => {
     expect(server.tenants()).toEqual([]);
   });
 
+  it.each([200, 404])(
+    "is told to nobody else who has signed in since, answered with %i",
+    async (status) => {
+      const server = held();
+      const { client, result, unmount } = acting();
+      const onDone = vi.fn();
+      inReact(() => result.current.start(undefined, onDone, ({ name }) => `${name} was made`));
+      await waitFor(() => expect(server.tenants()).toHaveLength(1));
+      result.current.leave({ may: "It may have been made", not: "It was not made" });
+      client.setQueryData(whoamiQuery().queryKey, whoami({ actor: "key:other" }));
+      server.answer(status);
+      await waitFor(() => expect(result.current.isPending).toBe(false));
+      unmount();
+      expect(said()).toEqual([]);
+      expect(onDone).not.toHaveBeenCalled();
+    },
+  );
+
   it("does not wait for a browser that says it is offline, to be done when nobody wants it", async () => {
     const server = held();
     onlineManager.setOnline(false);

@@ -67,7 +67,7 @@ export function useAct<Variables, Answer>(
   { gcTime = 300_000, shows, touches }: ActOptions<Answer>,
 ): Act<Variables, Answer> {
   const client = useQueryClient();
-  const [{ ask, isForPage }] = useState(() => askingAsNow(client));
+  const [{ ask, isForPage, isForOne }] = useState(() => askingAsNow(client));
   const isMounted = useMounted();
   const isOut = useRef(false);
   // Until its end is drawn: a second click on what is about to go would start it again.
@@ -101,13 +101,14 @@ export function useAct<Variables, Answer>(
     void mutateAsync(variables).then(
       (answer) => {
         end();
+        if (!isForOne()) return;
         const text = said?.(answer) ?? (left.current && WENT_ON);
         if (text) confirm(text);
         if (isMounted.current) onDone?.(answer);
       },
       (error: Error) => {
         end();
-        if (left.current) complain(failed(error, left.current), error);
+        if (left.current && isForOne()) complain(failed(error, left.current), error);
       },
     );
   };
@@ -135,15 +136,23 @@ const WENT_ON = "What you sent from a page that is gone since was done.";
 const failed = (error: Error, { may, not }: Words) =>
   asApiError(error).isOutcomeUnknown ? may : not;
 
-/** `isForPage`: whether the page is still of the same tenant and person. */
-function askingAsNow(client: QueryClient): { ask: Ask; isForPage: () => boolean } {
+interface Asking {
+  readonly ask: Ask;
+  /** Whether nobody else has signed in since: what came of it is not told to another one. */
+  readonly isForOne: () => boolean;
+  /** Whether the page is still of the same tenant too. */
+  readonly isForPage: () => boolean;
+}
+
+function askingAsNow(client: QueryClient): Asking {
   const { tenant } = currentCaller();
   const who = () => client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
   const before = who();
-  const isForPage = () => {
+  const isForOne = () => {
     const now = who();
-    return currentCaller().tenant === tenant && (!before || !now || isSame(before, now));
+    return !before || !now || isSame(before, now);
   };
+  const isForPage = () => currentCaller().tenant === tenant && isForOne();
   const ask: Ask = async (schema, path, asked = {}) => {
     if (!isForPage()) {
       const about = "the page is of another tenant or somebody else by now, so this was not sent";
@@ -151,7 +160,7 @@ function askingAsNow(client: QueryClient): { ask: Ask; isForPage: () => boolean 
     }
     return request(schema, path, { ...asked, tenant });
   };
-  return { ask, isForPage };
+  return { ask, isForOne, isForPage };
 }
 
 function useMounted() {

@@ -34,9 +34,10 @@ export const whoamiQuery = () =>
       const isNew = session !== currentSession();
       setSession(session);
       const before = client.getQueryData<WhoAmI>(queryKey);
-      if (before && !isSame(before, who)) {
-        // Somebody else has signed in, here or in another tab: what the page has is not his.
-        parted.say();
+      const isOther = before !== undefined && !isSame(before, who);
+      // Somebody else has signed in, here or in another tab, or somebody after nobody: what the page has is not his.
+      if (isOther || !before) parted.say();
+      if (isOther) {
         void client.resetQueries({ predicate: isOfPages });
       } else if (before && isNew) {
         // What was asked for in between was asked for as of the session before.

@@ -121,11 +121,25 @@ describe("what a page has", () => {
   });
 
   it("is nobody's once he has signed out", async () => {
-    const { client, result } = signing();
+    let late = (_: Response) => {};
+    const { client, result } = signing(
+      () =>
+        new Promise((resolve) => {
+          late = resolve;
+        }),
+    );
     client.setQueryData(["topics"], ["one"]);
     leave();
     act(() => result.current.out.mutate());
     await waitFor(() => expect(currentSession()).toBeNull());
+    expect(currentNotices()).toHaveLength(0);
+    // What he had sent was answered after that.
+    confirm("Topic “alice” was deleted");
+    void look(client);
+    await waitFor(() => {
+      late(told(200, BOB));
+      expect(currentSession()).toBe("bob");
+    });
     expect(client.getQueryData(["topics"])).toBeUndefined();
     expect(left()).toEqual(["", "", 0]);
   });
