@@ -163,9 +163,7 @@ class FromStore:
                 subscription.follow(topic, floor)
                 low = known.get(topic.topic_id, 0)
                 if floor == topic.first_seq - 1:
-                    # The broker begins with what is stored as far as it has heard, and may not have heard yet
-                    # what was removed.
-                    low = min(low, topic.first_known - 1)
+                    low = min(low, topic.first_known - 1)  # of what was removed it may not know yet
                 subscription.lines[topic.topic_id].low = low if low < floor else None
         for gap in start.gaps:
             former = Former(gap.epoch, gap.floor + 1, gap.last_seq, gap.reason)
