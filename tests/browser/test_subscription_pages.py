@@ -69,8 +69,15 @@ def test_a_seek_says_what_it_means_before_it_is_done(browser, server):
         dialog.get_by_role("button", name="Preview").click()
         dialog.get_by_text("Nothing comes again, and nothing is skipped.").wait_for()
         dialog.get_by_text("0 again, 0 skipped, lag 5").wait_for()
+        # What is asked for and was removed is said as well.
+        api.post("/api/topics/moved/purge", {})
+        dialog.get_by_label("A number").check()
+        dialog.get_by_label("Number of the first message").fill("2")
+        dialog.get_by_role("button", name="Preview").click()
+        dialog.get_by_text("#2 to #5 of “moved” were removed.").wait_for()
     assert api.subscription("moved")["topics"][0]["floor"] == 0
-    assert api.get("/api/audit").json["entries"][0]["action"] == "subscription.seek"
+    entries = api.get("/api/audit").json["entries"]
+    assert [each["action"] for each in entries[:2]] == ["topic.purge", "subscription.seek"]
 
 
 def test_one_is_paused_keeps_what_comes_and_goes_on(browser, server):

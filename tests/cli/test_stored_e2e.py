@@ -112,6 +112,11 @@ def test_a_subscription_is_made_and_its_settings_changed(
     assert conduit.run("subscription", "create", name, topic).code == Exit.CONFLICT
     beyond = conduit.ok("subscription", "create", f"{name}.b", topic, "--from", "9")
     assert f"gap: {topic} ends at #3, and #9 was asked for" in beyond.err
+    conduit.ok("topic", "purge", topic, "--yes")
+    for more in ("--yes", "--dry-run"):
+        removed = conduit.ok("subscription", "seek", name, "--to", "2", more)
+        told = f"gap: {topic} #2 to #3 cannot be given (removed by retention or a purge)"
+        assert told in removed.err
 
 
 def test_a_topic_is_purged_after_a_question_and_its_numbers_go_on(

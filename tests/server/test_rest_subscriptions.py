@@ -258,6 +258,28 @@ async def test_what_a_start_cannot_be_given_is_in_the_answer(api: Api):
     assert (await api.post("/api/subscriptions/s/seek", {"start": "earliest"}))["gaps"] == []
 
 
+async def test_numbers_that_were_removed_are_in_the_answer_and_their_subscriber_hears_of_them_once(
+    api: Api,
+):
+    await api.topic("t", 5)
+    epoch = (await api.get("/api/topics/t"))["epoch"]
+    await api.post("/api/topics/t/purge", {})
+    await api.bench.publish_many("t", 1)
+    gone = {"topic": "t", "from_seq": 2, "to_seq": 5, "reason": "retention", "epoch": epoch}
+    await create(api)
+    for dry_run in (True, False):
+        asked = {"start": {"seq": 2}, "dry_run": dry_run}
+        moved = await api.post("/api/subscriptions/s/seek", asked)
+        assert (moved["gaps"], moved["more_gaps"], floors(moved)) == ([gone], False, {"t": 1})
+    _, peer = await api.bench.subscribe("t", subscription="s")
+    told = [(gap["from_seq"], gap["to_seq"], gap["reason"]) for gap in peer.of("gap")]
+    assert told == [(2, 5, "retention")]
+    for start in ({"seq": 6}, "earliest"):
+        asked = {"start": start, "dry_run": True}
+        assert (await api.post("/api/subscriptions/s/seek", asked))["gaps"] == []
+    assert (await create(api, name="later", start={"seq": 2}))["gaps"] == [gone]
+
+
 async def test_an_answer_shows_the_first_of_many_gaps_and_that_there_are_more(
     api: Api, monkeypatch
 ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 from msgspec.structs import replace
@@ -77,8 +77,9 @@ class DeliveryState(msgspec.Struct):
 def missing(beginning: Beginning) -> tuple[list[GapAnswer], bool]:
     """What a start could not be given, for whoever asked for it: no subscriber is told. And whether there is
     more of it than is shown."""
-    shown = [_missing(beginning, gap) for gap in islice(beginning.gaps, GAPS_SHOWN_COUNT)]
-    return shown, len(beginning.gaps) > GAPS_SHOWN_COUNT
+    every = chain(beginning.gaps, beginning.removed)
+    shown = [_missing(beginning, gap) for gap in islice(every, GAPS_SHOWN_COUNT)]
+    return shown, len(beginning.gaps) + len(beginning.removed) > GAPS_SHOWN_COUNT
 
 
 def _missing(beginning: Beginning, gap: Gap) -> GapAnswer:

@@ -42,6 +42,9 @@ class Beginning(msgspec.Struct):
     gone: list[Former] = []
     asked: Mapping[str, StartPosition] = {}
     """The positions that are another thing once their topics have come or gone."""
+    removed: list[Gap] = []
+    """What retention or a purge has removed from requested positions on. Cursors find and tell it when they
+    read the log: it is for whoever asked alone."""
 
     def cannot_give(self, gap: Gap) -> None:
         """Tell it: a position that was requested is not there."""
@@ -50,7 +53,8 @@ class Beginning(msgspec.Struct):
 
     def forget(self, names: Container[str]) -> None:
         """Nothing is known of the positions of these topics any more."""
-        self.gaps[:] = [gap for gap in self.gaps if gap.topic not in names]
+        for told in (self.gaps, self.removed):
+            told[:] = [gap for gap in told if gap.topic not in names]
         self.gone[:] = [gone for gone in self.gone if gone.name not in names]
 
 
@@ -244,6 +248,7 @@ class Starts:
                 if place.topic_id and place.topic_id != self._id_of(tenant, name):
                     topic = self._catalog.find(tenant, name)
                     epoch = "" if topic is None else topic.epoch
+                    beginning.removed[:] = [gap for gap in beginning.removed if gap.topic != name]
                     beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
 
     def _add(
@@ -274,9 +279,10 @@ class Starts:
             if gap is not None:
                 beginning.cannot_give(gap)
                 gone.append(_former(position, gap))
-            elif position.seq < (topic if extent is None else extent).first_seq:
-                # The cursor finds and tells that gap when it reads the log.
+            elif position.seq < (first_seq := (topic if extent is None else extent).first_seq):
                 beginning.recovered = False
+                gone_to = Gap(name, position.seq, first_seq - 1, "retention", topic.epoch)
+                beginning.removed.append(gone_to)
 
     @staticmethod
     def _positions(pattern: str, spec: StartAt) -> dict[str, StartPosition]:
