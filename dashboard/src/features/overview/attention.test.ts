@@ -134,6 +134,12 @@ describe("what needs attention", () => {
     expect(down?.why).toContain("for 1 min");
     expect(far?.why).toContain("no link");
     expect(draining?.what).toBe("Node c is draining");
+    const done = node({ id: "c", phase: "drained", state: "draining" });
+    const [drained] = attention({ nodes: { next: null, nodes: [done] } });
+    expect([drained?.what, drained?.why]).toEqual([
+      "Node c is drained",
+      "It takes nothing new, and may be stopped, or told to serve again.",
+    ]);
     const [unanswered] = attention({
       stats: stats({ unanswered: ["b", "c"], unanswered_count: 2 }),
     });

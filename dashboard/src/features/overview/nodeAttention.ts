@@ -49,25 +49,7 @@ export function ofHealth(health: Health | undefined): Item[] {
 }
 
 export function ofNodes(nodes: NodeList | undefined): Item[] {
-  const items = (nodes?.nodes ?? []).flatMap(({ id, lease_age_s, state, unanswered }): Item[] => {
-    const about = { name: id, to: "/nodes" } as const;
-    if (state === "down") {
-      const age = lease_age_s === null ? "" : ` for ${duration(lease_age_s)}`;
-      const why = `It has had no lease${age}: it stopped, was killed, or does not reach the database.`;
-      return [{ ...about, id: `down:${id}`, tone: "bad", what: `Node ${id} is down`, why }];
-    }
-    if (unanswered !== null) {
-      const why = `It lives, and does not answer this node: ${unanswered}.`;
-      return [{ ...about, id: `far:${id}`, tone: "warn", what: `Node ${id} is out of reach`, why }];
-    }
-    if (state === "draining") {
-      const why = "It takes nothing new, and hands its subscriptions to the others.";
-      return [
-        { ...about, id: `draining:${id}`, tone: "warn", what: `Node ${id} is draining`, why },
-      ];
-    }
-    return [];
-  });
+  const items = (nodes?.nodes ?? []).flatMap(ofNode);
   const more = items.length - NODES_MAX_COUNT;
   if (more <= 0) return items;
   const worst = [...items].sort((one, other) => one.tone.localeCompare(other.tone));
@@ -75,4 +57,26 @@ export function ofNodes(nodes: NodeList | undefined): Item[] {
   const what = `${more} more about nodes`;
   const rest: Item = { id: "more:nodes", to: "/nodes", tone: "warn", what, why };
   return [...worst.slice(0, NODES_MAX_COUNT), rest];
+}
+
+function ofNode({ id, lease_age_s, phase, state, unanswered }: NodeList["nodes"][number]): Item[] {
+  const about = { name: id, to: "/nodes" } as const;
+  if (state === "down") {
+    const age = lease_age_s === null ? "" : ` for ${duration(lease_age_s)}`;
+    const why = `It has had no lease${age}: it stopped, was killed, or does not reach the database.`;
+    return [{ ...about, id: `down:${id}`, tone: "bad", what: `Node ${id} is down`, why }];
+  }
+  if (unanswered !== null) {
+    const why = `It lives, and does not answer this node: ${unanswered}.`;
+    return [{ ...about, id: `far:${id}`, tone: "warn", what: `Node ${id} is out of reach`, why }];
+  }
+  if (phase === "drained") {
+    const why = "It takes nothing new, and may be stopped, or told to serve again.";
+    return [{ ...about, id: `drained:${id}`, tone: "warn", what: `Node ${id} is drained`, why }];
+  }
+  if (state === "draining") {
+    const why = "It takes nothing new, and hands its subscriptions to the others.";
+    return [{ ...about, id: `draining:${id}`, tone: "warn", what: `Node ${id} is draining`, why }];
+  }
+  return [];
 }
