@@ -6,6 +6,7 @@ from conduit.protocol.frames import Ack
 from conduit.server.rest import busy
 from tests.server.guarded import open_guarded
 from tests.server.rest_kit import Api, refused, running_api
+from tests.storage import given
 
 
 @pytest.fixture
@@ -195,6 +196,8 @@ async def test_what_somebody_should_look_at_is_told_at_the_first_question(api: A
         "counts": {"absent": 1},
         "quotas": [{"tenant": "default", "limit": "topics", "used": 1, "max": 1}],
         "dead_letters": 0,
+        "dead_letters_by_tenant": [],
+        "more_dead_tenants": 0,
         "age_s": 0.0,
         "is_fresh": True,
     }
@@ -229,6 +232,38 @@ async def test_who_may_read_some_topics_is_told_of_no_others():
         answer = await guarded.ask("GET", "/api/stats/topics?names=theirs", reader)
         assert (answer.json["topics"], answer.json["unanswered_count"]) == ([], 0)
         assert (await guarded.ask("GET", "/api/stats/attention", reader)).status == 403
+
+
+async def test_an_operator_is_told_the_dead_letters_of_all_tenants_and_a_tenant_its_own(
+    monkeypatch,
+):
+    async with open_guarded() as guarded:
+        operator = (await guarded.operator()).text
+        managers = {}
+        for name, count in (("acme", 1), ("blue", 3)):
+            managers[name] = (await guarded.key(by=await guarded.tenant(name))).text
+            topic = await guarded.port.broker.topics.create(name, "t")
+            deaths = [
+                given.death(topic.topic_id, seq, f"{name}{seq}", tenant=name, subscription="")
+                for seq in range(1, count + 1)
+            ]
+            for _ in deaths:
+                body = {"topic": "t", "payload": 1}
+                await guarded.ask("POST", "/api/publish", managers[name], body)
+            await guarded.port.broker.store.settle([], deaths)
+
+        async def dead(key: str, *more: str) -> tuple[int, list[tuple[str, int]], int]:
+            found = (await guarded.ask("GET", "/api/stats/attention", key, None, *more)).json
+            each = [tuple(one.values()) for one in found["dead_letters_by_tenant"]]
+            return found["dead_letters"], each, found["more_dead_tenants"]
+
+        assert await dead(operator) == (4, [("blue", 3), ("acme", 1)], 0)
+        assert await dead(managers["acme"]) == (1, [("acme", 1)], 0)
+        for tenant, own in (("blue", [("blue", 3)]), ("default", [])):
+            found = await dead(operator, f"X-Conduit-Tenant: {tenant}")
+            assert found == (sum(count for _, count in own), own, 0)
+        monkeypatch.setattr(busy, "DEAD_TENANTS_MAX_COUNT", 1)
+        assert await dead(operator) == (4, [("blue", 3)], 1)
 
 
 async def test_who_may_manage_some_topics_is_not_told_what_the_tenant_should_look_at():

@@ -288,6 +288,18 @@ async def test_a_tenant_s_own_bound_goes_before_that_of_all(store, graveyard):
     assert await store.dead_tally("nobody", None) == DeadTally(0, 0, 0)
 
 
+async def test_tenants_are_told_with_what_each_has_those_with_the_most_first(store, graveyard):
+    assert (await store.dead_tenants(9))[1:] == (1, 8)
+    await other_tenant(store, *range(1, 10))
+    assert await store.dead_tenants(9) == ([("other", 9), (TENANT, 8)], 2, 17)
+    assert await store.dead_tenants(1) == ([("other", 9)], 2, 17)
+    # What was redriven is not open, and who has nothing else is not told.
+    await store.settle([], [], [Redriven(f"c{seq}", NOW_MS) for seq in range(1, 10)])
+    assert await store.dead_tenants(9) == ([(TENANT, 8)], 1, 8)
+    await trimmed(store, NOW_MS + 100_000)
+    assert await store.dead_tenants(9) == ([], 0, 0)
+
+
 async def test_what_a_tenant_had_too_many_of_is_told_and_remembered_as_dropped(store, graveyard):
     letter = await store.dead_get(TENANT, "d1")
     await store.dead_losses()

@@ -12,6 +12,12 @@ export const Quota = z.object({
 });
 export type Quota = z.infer<typeof Quota>;
 
+export const TenantLetters = z.object({
+  tenant: z.string(),
+  dead_letters: z.number(),
+});
+export type TenantLetters = z.infer<typeof TenantLetters>;
+
 export const Troubled = z.object({
   tenant: z.string(),
   name: z.string(),
@@ -29,6 +35,8 @@ export const Attentive = z.object({
   counts: z.record(z.string(), z.number()),
   quotas: z.array(Quota),
   dead_letters: z.number(),
+  dead_letters_by_tenant: z.array(TenantLetters),
+  more_dead_tenants: z.number(),
   age_s: z.number().nullable(),
   is_fresh: z.boolean(),
   unanswered_count: z.number(),

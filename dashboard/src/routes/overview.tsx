@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
-import { useCaller } from "@/api/caller";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
 import { useNow, useServerNow } from "@/components/useNow";
@@ -26,13 +25,14 @@ import { Tiles } from "@/features/overview/Tiles";
 import { Allowed } from "@/features/signin/Allowed";
 import { isStale, usePace } from "@/live/pace";
 import { nodesQuery } from "@/services/nodes";
-import { managedTopics, mayChooseTenant, readTopics } from "@/services/rights";
+import { managedTopics, readTopics } from "@/services/rights";
 import {
   healthQuery,
   useReasonAgainst,
   useReasonAgainstNodes,
   useReasonAgainstReading,
   useReasonAgainstWhole,
+  useShownTenant,
   useTenant,
   whoamiQuery,
 } from "@/services/server";
@@ -53,10 +53,8 @@ const TILES = RANGES["15m"];
 export function OverviewPage() {
   const unable = useReasonAgainst("manage");
   const unread = useReasonAgainstReading();
-  const { tenant } = useCaller();
   const { data: who } = useQuery(whoamiQuery());
-  // As the server counts for who administers it and names nobody.
-  const isOfAll = tenant === null && who !== undefined && mayChooseTenant(who);
+  const isOfAll = useShownTenant() === null;
   return (
     <Page actions={unable === null && <Ranges />} title="Overview">
       {isOfAll && (
@@ -207,15 +205,9 @@ function hasLatency(sample: { publish_p50_ms: number | null; delivery_p50_ms: nu
   return sample.publish_p50_ms !== null || sample.delivery_p50_ms !== null;
 }
 
-/** The tenant that pages show if the link names no other. */
-function useShownTenant(): string {
-  const { chosen, own } = useTenant();
-  return chosen ?? own ?? "default";
-}
-
 function BusiestOf() {
   const busiest = useQuery(busiestQuery(BUSIEST_COUNT));
-  const own = useShownTenant();
+  const shown = useShownTenant();
   const { data: who } = useQuery(whoamiQuery());
   if (busiest.isPending) return <Loading what="the busiest topics" />;
   if (busiest.isError && !busiest.data) {
@@ -228,7 +220,7 @@ function BusiestOf() {
     );
   }
   const of = who ? readTopics(who) : null;
-  return <Busiest of={of} own={own} topics={busiest.data?.topics ?? []} />;
+  return <Busiest of={of} shown={shown} topics={busiest.data?.topics ?? []} />;
 }
 
 function StandingOf() {
@@ -242,21 +234,25 @@ function AttentionOf() {
   const unwhole = useReasonAgainstWhole();
   const unable = useReasonAgainstNodes();
   const attentive = useQuery({ ...attentionQuery(), enabled: unwhole === null });
-  const letters = useQuery(newestLetterQuery((attentive.data?.dead_letters ?? 0) > 0));
+  const { own } = useTenant();
+  const shown = useShownTenant();
+  const have = attentive.data?.dead_letters_by_tenant.map(({ tenant }) => tenant) ?? [];
+  // It is asked for the tenant that is shown, or the own one.
+  const letters = useQuery(newestLetterQuery(have.includes(shown ?? own ?? "default")));
   const stats = useQuery(statsQuery());
   const history = useQuery(historyQuery(TILES));
   const health = useQuery(healthQuery());
   const nodes = useQuery({ ...nodesQuery(), enabled: unable === null });
-  const own = useShownTenant();
   if (attentive.isPending && stats.isPending) return <Loading what="what needs attention" />;
-  const items = attention({
+  const facts = {
     attentive: attentive.data,
     health: health.data,
     history: history.data,
     letters: letters.data,
     nodes: nodes.data,
     stats: stats.data,
-  });
+  };
+  const items = attention(facts, { own, shown });
   const unseen = [
     ...unlooked("nodes", unable ?? nodes.error?.message),
     ...(unwhole || attentive.isError
@@ -264,7 +260,7 @@ function AttentionOf() {
       : staleness(attentive.data)),
     ...(health.isError ? [`the store (${health.error.message})`] : []),
   ];
-  return <Attention items={items} own={own} unseen={unseen} />;
+  return <Attention items={items} shown={shown} unseen={unseen} />;
 }
 
 function unlooked(what: string, reason: string | undefined): string[] {

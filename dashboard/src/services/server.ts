@@ -77,13 +77,22 @@ export const actingQuery = (tenant: string | null) =>
     ...polledSlowly(ACTING_MS),
   });
 
-/** Whose things the page shows: of the key's own tenant, unless an operator has chosen another one. Of others that
- * choice is not read. */
+/** Whose things the page shows: of the key's own tenant, unless an operator has chosen one, which may be his own. Of
+ * others that choice is not read. */
 export function useTenant(): { readonly chosen: string | null; readonly own: string | undefined } {
   const { tenant } = useCaller();
   const { data } = useQuery(whoamiQuery());
-  const isRead = data !== undefined && mayChooseTenant(data) && tenant !== data.tenant;
+  const isRead = data !== undefined && mayChooseTenant(data);
   return { chosen: isRead ? tenant : null, own: data?.tenant };
+}
+
+/** The tenant that figures are of; null: of all together, as the server counts for an operator who has chosen none. */
+export function useShownTenant(): string | null {
+  const { tenant } = useCaller();
+  const { data } = useQuery(whoamiQuery());
+  const { chosen, own } = useTenant();
+  const isOfAll = tenant === null && data !== undefined && mayChooseTenant(data);
+  return isOfAll ? null : (chosen ?? own ?? "default");
 }
 
 /** Of the answers that depend on who asks. */

@@ -128,7 +128,11 @@ export function attentive(change: Partial<Attentive> = {}): Attentive {
     age_s: 0,
     counts: {},
     dead_letters: 0,
+    dead_letters_by_tenant: change.dead_letters
+      ? [{ dead_letters: change.dead_letters, tenant: "default" }]
+      : [],
     is_fresh: true,
+    more_dead_tenants: 0,
     quotas: [],
     subscriptions: [],
     unanswered_count: 0,

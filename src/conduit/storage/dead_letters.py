@@ -125,6 +125,20 @@ class DeadTally(NamedTuple):
     size_bytes: int
 
 
+class DeadTenants(NamedTuple):
+    """Who has dead letters that were not redriven."""
+
+    most: list[tuple[str, int]]
+    """Tenants with how many, those that have the most first."""
+    tenant_count: int = 0
+    """How many tenants that are, those that are not named included …"""
+    open_count: int = 0
+    """… and how many all of these have."""
+
+
+NO_TENANTS = DeadTenants([])
+
+
 class Loss(msgspec.Struct):
     """Dead letters that a store could not keep, or not with their messages. One of `subscription` and `topic`
     is empty: a durable subscription has all its topics together, and a topic all its ephemeral subscribers.
@@ -184,6 +198,10 @@ class DeadLetterStore(Protocol):
 
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         """The same of several durable ones at once, by name; those that never had any may be left out."""
+
+    async def dead_tenants(self, limit: int) -> DeadTenants:
+        """Of all tenants, up to `limit` by name. Counted as `dead_tally`; what it costs follows from how many
+        subscriptions have any."""
 
     async def dead_fates(
         self, topic_id: int, seq: int, subscriptions: Sequence[str]

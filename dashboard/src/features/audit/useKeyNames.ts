@@ -26,7 +26,10 @@ export function useKeyNames(): Known {
   const [asked, setAsked] = useState<readonly string[]>([]);
   const others = useQueries({
     // An operator's own key may have acted in the tenant that he looks after.
-    queries: (chosen !== null && own !== undefined ? [own] : asked).map(keysOfQuery),
+    queries: (chosen === null
+      ? asked
+      : [own ?? ""].filter((name) => name !== "" && name !== chosen)
+    ).map(keysOfQuery),
   });
   const all = [
     ...others.flatMap(({ data }) => data?.keys ?? []),

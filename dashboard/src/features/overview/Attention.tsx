@@ -4,13 +4,13 @@ import type { Item } from "@/features/overview/item";
 
 interface AttentionProps {
   readonly items: readonly Item[];
-  /** The tenant that pages show if they are not told another one. */
-  readonly own: string;
+  /** The tenant that pages show if they are not told another one; null: all. */
+  readonly shown: string | null;
   /** What was not looked at, and why. */
   readonly unseen: readonly string[];
 }
 
-export function Attention({ items, own, unseen }: AttentionProps) {
+export function Attention({ items, shown, unseen }: AttentionProps) {
   return (
     <section aria-labelledby="attention" className="rounded-lg border border-line bg-surface p-4">
       <h2 className="font-medium" id="attention">
@@ -23,7 +23,7 @@ export function Attention({ items, own, unseen }: AttentionProps) {
       )}
       <ul className="mt-2 divide-y divide-line">
         {items.map((item) => (
-          <Row item={item} key={item.id} own={own} />
+          <Row item={item} key={item.id} shown={shown} />
         ))}
       </ul>
       {unseen.length > 0 && (
@@ -33,7 +33,7 @@ export function Attention({ items, own, unseen }: AttentionProps) {
   );
 }
 
-function Row({ item, own }: { readonly item: Item; readonly own: string }) {
+function Row({ item, shown }: { readonly item: Item; readonly shown: string | null }) {
   const to = useCause(item);
   const { icon: Icon, text } = LOOKS[item.tone];
   return (
@@ -47,7 +47,7 @@ function Row({ item, own }: { readonly item: Item; readonly own: string }) {
         <Link
           className="break-words font-medium underline-offset-2 hover:underline"
           data-row
-          search={item.tenant === undefined || item.tenant === own ? {} : { tenant: item.tenant }}
+          search={item.tenant === undefined || item.tenant === shown ? {} : { tenant: item.tenant }}
           to={to as "/"}
         >
           {item.what}

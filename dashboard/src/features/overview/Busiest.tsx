@@ -7,14 +7,15 @@ import { Sparkline } from "@/components/Sparkline";
 interface BusiestProps {
   /** Of which topics alone they are told; null: of all. */
   readonly of: string | null;
-  readonly own: string;
+  /** The tenant that pages show if they are not told another one; null: all. */
+  readonly shown: string | null;
   readonly topics: TopicActivities["topics"];
 }
 
 const CELL = "whitespace-nowrap px-2 py-1.5 text-right tabular-nums";
 
 /** The topics through which most went in the last minute. */
-export function Busiest({ of, own, topics }: BusiestProps) {
+export function Busiest({ of, shown, topics }: BusiestProps) {
   return (
     <section
       aria-labelledby="busiest"
@@ -51,7 +52,7 @@ export function Busiest({ of, own, topics }: BusiestProps) {
           </thead>
           <tbody>
             {topics.map((topic) => (
-              <Row key={`${topic.tenant}/${topic.name}`} own={own} topic={topic} />
+              <Row key={`${topic.tenant}/${topic.name}`} shown={shown} topic={topic} />
             ))}
           </tbody>
         </table>
@@ -61,24 +62,24 @@ export function Busiest({ of, own, topics }: BusiestProps) {
 }
 
 interface RowProps {
-  readonly own: string;
+  readonly shown: string | null;
   readonly topic: BusiestProps["topics"][number];
 }
 
-function Row({ own, topic }: RowProps) {
-  const isOwn = topic.tenant === own;
+function Row({ shown, topic }: RowProps) {
+  const isShown = topic.tenant === shown;
   return (
     <tr className="border-line border-t">
       <td className="truncate py-1.5" title={topic.name}>
         <Link
           className="underline-offset-2 hover:underline"
           params={{ name: topic.name }}
-          search={isOwn ? {} : { tenant: topic.tenant }}
+          search={isShown ? {} : { tenant: topic.tenant }}
           to="/topics/$name"
         >
           {topic.name}
         </Link>
-        {!isOwn && <span className="text-dim"> of {topic.tenant}</span>}
+        {!isShown && <span className="text-dim"> of {topic.tenant}</span>}
       </td>
       <td className={CELL}>{rate(topic.messages_per_sec)}</td>
       <td className={CELL}>{rate(topic.deliveries_per_sec)}</td>

@@ -1,7 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { attention, OF_A_KIND_MAX_COUNT, staleness } from "@/features/overview/attention";
+import {
+  attention as attentionOf,
+  type Facts,
+  OF_A_KIND_MAX_COUNT,
+  staleness,
+} from "@/features/overview/attention";
 import { attentive, history, node, stats, troubled } from "@/test/factories";
 
+const OWN = { own: "default", shown: "default" };
+const ALL = { own: "default", shown: null };
+const attention = (facts: Facts, whose = OWN as typeof OWN | typeof ALL) =>
+  attentionOf(facts, whose);
 const about = (...subscriptions: Parameters<typeof troubled>[0][]) =>
   attention({ attentive: attentive({ subscriptions: subscriptions.map(troubled) }) });
 const ids = (items: ReturnType<typeof attention>) => items.map(({ id }) => id);
@@ -85,6 +94,40 @@ describe("what needs attention", () => {
     expect(item?.why).toBe(
       "Its subscriber gave it up. It died in topic “them”, of subscription “all”: “declined”. Redrive it once that is mended.",
     );
+  });
+
+  it("is the dead letters of each tenant, by its name, where all are looked at or it is another's", () => {
+    const dead_letters_by_tenant = ["acme", "default", "c", "d", "e", "f"].map((tenant, at) => ({
+      dead_letters: 9 - at,
+      tenant,
+    }));
+    const all = attentive({ dead_letters: 50, dead_letters_by_tenant, more_dead_tenants: 3 });
+    const told = attention({ attentive: all }, ALL);
+    expect(told.map(({ tenant, to, what }) => [what, to, tenant])).toEqual([
+      ["9 dead letters of tenant acme", "/dead-letters", "acme"],
+      ["8 dead letters of tenant default", "/dead-letters", "default"],
+      ["7 dead letters of tenant c", "/dead-letters", "c"],
+      ["6 dead letters of tenant d", "/dead-letters", "d"],
+      ["5 dead letters of tenant e", "/dead-letters", "e"],
+      ["15 dead letters of 4 more tenants", "/tenants", undefined],
+    ]);
+    const one = attentive({
+      dead_letters: 1,
+      dead_letters_by_tenant: [{ dead_letters: 1, tenant: "acme" }],
+    });
+    const chosen = { own: "default", shown: "acme" };
+    expect(attention({ attentive: one }, chosen)[0]?.what).toBe("One dead letter of tenant acme");
+  });
+
+  it("says whose subscription it is, where two may have one name", () => {
+    const subscriptions = ["acme", "default"].map((tenant) => troubled({ name: "bill", tenant }));
+    const some = { attentive: attentive({ counts: { absent: 9 }, subscriptions }) };
+    expect(attention(some, ALL).map(({ to, what }) => [what, to])).toEqual([
+      ["Nobody is attached to bill of tenant acme", "/subscriptions"],
+      ["Nobody is attached to bill of tenant default", "/subscriptions"],
+      ["7 more subscriptions are absent", "/tenants"],
+    ]);
+    expect(attention(some)[1]?.what).toBe("Nobody is attached to bill");
   });
 
   it("is a bound that is nearly reached, and what happens beyond it", () => {

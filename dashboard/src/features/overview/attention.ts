@@ -11,7 +11,8 @@ import type {
   Troubled,
 } from "@/api/schema";
 import { bytes, count, duration } from "@/components/format";
-import { type Item, worstFirst } from "@/features/overview/item";
+import { type Item, ofTenant, type Whose, worstFirst } from "@/features/overview/item";
+import { ofLetters } from "@/features/overview/letterAttention";
 import { ofHealth, ofNodes } from "@/features/overview/nodeAttention";
 
 export interface Facts {
@@ -40,13 +41,13 @@ export function staleness(attentive: Attentive | undefined): string[] {
 }
 
 /** The worst first. */
-export function attention(facts: Facts): Item[] {
+export function attention(facts: Facts, whose: Whose): Item[] {
   return worstFirst([
     ...ofHealth(facts.health),
     ...ofNodes(facts.nodes),
     ...(facts.nodes ? [] : unanswered(facts.stats)),
-    ...ofLetters(facts.attentive, facts.letters),
-    ...ofSubscriptions(facts.attentive),
+    ...ofLetters(facts.attentive, facts.letters, whose),
+    ...ofSubscriptions(facts.attentive, whose),
     ...(facts.attentive?.quotas ?? []).slice(0, OF_A_KIND_MAX_COUNT).map(ofQuota),
     ...growing(facts.history),
   ]);
@@ -85,23 +86,7 @@ function growing(history: History | undefined): Item[] {
   return [{ id: "growing", to: "/subscriptions", tone: "warn", what: "The backlog grows", why }];
 }
 
-function ofLetters(attentive: Attentive | undefined, letters: DeadLetterList | undefined): Item[] {
-  const dead = attentive?.dead_letters ?? 0;
-  if (dead === 0) return [];
-  const newest = letters?.dead_letters[0];
-  const said = newest?.reason ? `“${newest.reason}”` : "without a reason";
-  const who = newest?.subscription
-    ? `of subscription “${newest.subscription}”`
-    : "of a subscriber without a durable subscription";
-  const gaveUp = dead === 1 ? "Its subscriber gave it up." : "Their subscribers gave them up.";
-  const why = newest
-    ? `${gaveUp} ${dead === 1 ? "It" : "The newest"} died in topic “${newest.topic}”, ${who}: ${said}. Redrive ${dead === 1 ? "it" : "them"} once that is mended.`
-    : `${gaveUp} Redrive ${dead === 1 ? "it" : "them"} once the cause is mended.`;
-  const what = dead === 1 ? "One dead letter" : `${count(dead)} dead letters`;
-  return [{ id: "dead", to: "/dead-letters", tone: "bad", what, why }];
-}
-
-function ofSubscriptions(attentive: Attentive | undefined): Item[] {
+function ofSubscriptions(attentive: Attentive | undefined, whose: Whose): Item[] {
   const byTrouble = new Map<string, Troubled[]>();
   for (const one of attentive?.subscriptions ?? []) {
     byTrouble.set(one.trouble, [...(byTrouble.get(one.trouble) ?? []), one]);
@@ -109,24 +94,29 @@ function ofSubscriptions(attentive: Attentive | undefined): Item[] {
   return [...byTrouble].flatMap(([trouble, some]) => {
     const shown = some.slice(0, OF_A_KIND_MAX_COUNT);
     const more = (attentive?.counts[trouble] ?? some.length) - shown.length;
-    return [...shown.map(ofSubscription), ...(more > 0 ? [rest(trouble, more)] : [])];
+    const items = shown.map((one) => ofSubscription(one, whose));
+    return [...items, ...(more > 0 ? [rest(trouble, more, whose)] : [])];
   });
 }
 
-function rest(trouble: string, more: number): Item {
+function rest(trouble: string, more: number, { shown }: Whose): Item {
   const what = `${count(more)} more subscriptions are ${trouble}`;
-  const why = "Those above have the most unsettled messages; the page lists all.";
-  return { id: `more:${trouble}`, to: "/subscriptions", tone: "warn", what, why };
+  const isOfAll = shown === null;
+  const where = isOfAll ? "choose a tenant for all of its own" : "the page lists all";
+  const why = `Those above have the most unsettled messages; ${where}.`;
+  const to = isOfAll ? "/tenants" : "/subscriptions";
+  return { id: `more:${trouble}`, to, tone: "warn", what, why };
 }
 
-function ofSubscription(one: Troubled): Item {
+function ofSubscription(one: Troubled, whose: Whose): Item {
   const { name, tenant, trouble } = one;
   const id = `${trouble}:${tenant}/${name}`;
-  return { id, name, tenant, to: "/subscriptions", ...told(one) };
+  const called = `${name}${ofTenant(tenant, whose)}`;
+  return { id, name, tenant, to: "/subscriptions", ...told(one, called) };
 }
 
-function told(one: Troubled): Pick<Item, "tone" | "what" | "why"> {
-  const { lag, name, pending_retry_count, subscriber_count } = one;
+function told(one: Troubled, name: string): Pick<Item, "tone" | "what" | "why"> {
+  const { lag, pending_retry_count, subscriber_count } = one;
   const waiting = `${count(lag)} ${lag === 1 ? "message waits" : "messages wait"} for it${grown(one)}.`;
   switch (one.trouble) {
     case "full": {

@@ -25,6 +25,7 @@ from conduit.server.rest.polling import Polled, Seen, alone, look
 from conduit.server.rest.replies import answers, reply
 from conduit.server.rest.routing import routes
 from conduit.server.rest.stats import tenant_of
+from conduit.storage.dead_letters import NO_TENANTS, DeadTenants
 from conduit.tenancy.principal import Principal
 
 router = routes("/api/stats", "stats")
@@ -36,6 +37,8 @@ NAMES_PATTERN = "^{name}(?:,{name})*$".format(name=r"[A-Za-z0-9_-]+(?:\.[A-Za-z0
 LATELY_S = LATELY_ROUNDS_COUNT * ROUND_S
 # Subscriptions that one request has looked at for that, and the store asked for.
 COUNTED_MAX_COUNT = 2_000
+# Tenants that are named with their dead letters.
+DEAD_TENANTS_MAX_COUNT = 20
 # Another node that has not looked lately looks now, and is asked once more after this time.
 FIRST_LOOK_S = 0.25
 
@@ -76,16 +79,26 @@ class TopicActivities(Polled):
     topics: list[TopicActivity]
 
 
+class TenantLetters(msgspec.Struct):
+    """How many dead letters a tenant has that were not redriven."""
+
+    tenant: str
+    dead_letters: int
+
+
 class Attentive(Polled):
     """What somebody should look at: up to 20 durable subscriptions, the worst first, with how many there are
-    of each trouble; bounds of tenants that are used to 80 % or more; and how many dead letters the tenant has
-    that were not redriven, or `default`, if all are meant. `age_s`: how long ago a node looked at its
-    subscriptions, of several the longest; null: one has not looked yet."""
+    of each trouble; bounds of tenants that are used to 80 % or more; and how many dead letters there are that
+    were not redriven, of the tenant, or of all together. `dead_letters_by_tenant`: up to 20 tenants that have
+    any, those with the most first; `more_dead_tenants` have some too. `age_s`: how long ago a node looked at
+    its subscriptions, of several the longest; null: one has not looked yet."""
 
     subscriptions: list[Troubled]
     counts: dict[str, int]
     quotas: list[Quota]
     dead_letters: int
+    dead_letters_by_tenant: list[TenantLetters]
+    more_dead_tenants: int
     age_s: float | None
     is_fresh: bool
     """Whether each has looked as lately as it should have."""
@@ -197,13 +210,20 @@ async def attention(request: Request, shared: Shared, caller: Managing) -> Respo
     if not all(each.is_fresh for each in every):
         await asyncio.sleep(FIRST_LOOK_S)
         every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
-    tally = await shared.broker.store.dead_tally(caller.tenant, None)
-    return reply(_together(every, tally.open_count, seen.fields()))
+    dead = await _dead(shared, tenant)
+    return reply(_together(every, dead, seen.fields()))
 
 
-def _together(
-    every: Sequence[Attended], dead_letter_count: int, fields: dict[str, Any]
-) -> Attentive:
+async def _dead(shared: Shared, tenant: str | None) -> DeadTenants:
+    """Who has dead letters: of all, or the one that is meant. Raises StoreUnavailable."""
+    store = shared.broker.store
+    if tenant is None:
+        return await store.dead_tenants(DEAD_TENANTS_MAX_COUNT)
+    count = (await store.dead_tally(tenant, None)).open_count
+    return DeadTenants([(tenant, count)], 1, count) if count else NO_TENANTS
+
+
+def _together(every: Sequence[Attended], dead: DeadTenants, fields: dict[str, Any]) -> Attentive:
     counts: Counter[str] = Counter()
     # Each node knows bounds as far as it uses them.
     quotas: dict[tuple[str, str], Quota] = {}
@@ -218,7 +238,9 @@ def _together(
         subscriptions=troubled,
         counts=dict(counts),
         quotas=fullest(quotas.values()),
-        dead_letters=dead_letter_count,
+        dead_letters=dead.open_count,
+        dead_letters_by_tenant=[TenantLetters(*each) for each in dead.most],
+        more_dead_tenants=dead.tenant_count - len(dead.most),
         age_s=max(ages) if len(ages) == len(every) else None,
         is_fresh=all(each.is_fresh for each in every),
         **fields,

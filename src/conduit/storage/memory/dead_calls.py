@@ -14,6 +14,7 @@ from conduit.storage.dead_letters import (
     DeadFilter,
     DeadGroup,
     DeadTally,
+    DeadTenants,
     Fate,
     Found,
     Loss,
@@ -68,6 +69,9 @@ class DeadLetterCalls:
 
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         return {name: self._dead.tally(tenant, name) for name in subscriptions}
+
+    async def dead_tenants(self, limit: int) -> DeadTenants:
+        return self._dead.tenants(limit)
 
     async def dead_fates(
         self, topic_id: int, seq: int, subscriptions: Sequence[str]

@@ -20,6 +20,7 @@ from conduit.storage.dead_letters import (
     DeadBounds,
     DeadFilter,
     DeadTally,
+    DeadTenants,
     Fate,
 )
 from conduit.storage.memory.gone import GoneLetters
@@ -157,6 +158,15 @@ class DeadLetters:
             return DeadTally(*map(sum, zip(*tallies, strict=True))) if tallies else _NONE
         pile = self._piles.get(Shelf(tenant, subscription, ""))
         return _NONE if pile is None else pile.tally
+
+    def tenants(self, limit: int) -> DeadTenants:
+        """See `Store.dead_tenants`."""
+        counts: Counter[str] = Counter()
+        for shelf, pile in self._piles.items():
+            counts[shelf.tenant] += pile.tally.open_count
+        found = sorted((-count, tenant) for tenant, count in counts.items() if count)
+        most = [(tenant, -count) for count, tenant in found[:limit]]
+        return DeadTenants(most, len(found), counts.total())
 
     # Going ----------------------------------------------------------------------------------------
 

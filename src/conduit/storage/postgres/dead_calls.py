@@ -12,6 +12,7 @@ from conduit.storage.dead_letters import (
     DeadFilter,
     DeadGroup,
     DeadTally,
+    DeadTenants,
     Fate,
     Found,
     Loss,
@@ -67,6 +68,9 @@ class DeadLetterCalls(Shards):
 
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         return await self._home.database.ask(dead_letters.tallies, tenant, subscriptions)
+
+    async def dead_tenants(self, limit: int) -> DeadTenants:
+        return await self._home.database.ask(dead_letters.tenants, limit)
 
     async def dead_fates(
         self, topic_id: int, seq: int, subscriptions: Sequence[str]

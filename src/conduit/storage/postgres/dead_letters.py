@@ -10,10 +10,12 @@ from conduit.storage.dead import Look, Shelf, Span, index_of, topics_meant
 from conduit.storage.dead_letters import (
     DEAD,
     FORGOTTEN,
+    NO_TENANTS,
     REDRIVEN,
     DeadFilter,
     DeadGroup,
     DeadTally,
+    DeadTenants,
     Fate,
     Found,
     fates_of,
@@ -138,6 +140,12 @@ _TENANT_TALLY = """
 SELECT coalesce(sum(open_count), 0)::bigint, coalesce(sum(redriven_count), 0)::bigint,
        coalesce(sum(bytes), 0)::bigint
 FROM conduit.dead_tallies WHERE tenant = $1
+"""
+
+_TENANTS = """
+SELECT tenant, sum(open_count)::bigint, count(*) OVER (), (sum(sum(open_count)) OVER ())::bigint
+FROM conduit.dead_tallies
+GROUP BY tenant HAVING sum(open_count) > 0 ORDER BY 2 DESC, 1 LIMIT $1
 """
 
 _FATES = """
@@ -345,6 +353,13 @@ async def tallies(
     async with scope.of(connection, tenant):
         found = await connection.fetch(_TALLIES, tenant, list(subscriptions))
     return {name: DeadTally(*counts) for name, *counts in found}
+
+
+async def tenants(connection: Connection, limit: int) -> DeadTenants:
+    """See `Store.dead_tenants`."""
+    async with scope.across(connection):
+        found = await connection.fetch(_TENANTS, limit)
+    return DeadTenants([(row[0], row[1]) for row in found], *found[0][2:]) if found else NO_TENANTS
 
 
 async def fates(

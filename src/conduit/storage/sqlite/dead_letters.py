@@ -14,10 +14,12 @@ from conduit.storage.dead import Look, Shelf, Span, index_of, topics_meant
 from conduit.storage.dead_letters import (
     DEAD,
     FORGOTTEN,
+    NO_TENANTS,
     REDRIVEN,
     DeadFilter,
     DeadGroup,
     DeadTally,
+    DeadTenants,
     Fate,
     Found,
     fates_of,
@@ -77,6 +79,11 @@ WHERE tenant = ? AND subscription IN (SELECT value FROM json_each(?)) AND topic 
 _TENANT_TALLY = """
 SELECT coalesce(sum(open_count), 0), coalesce(sum(redriven_count), 0), coalesce(sum(bytes), 0)
 FROM dead_tallies WHERE tenant = ?
+"""
+
+_TENANTS = """
+SELECT tenant, sum(open_count), count(*) OVER (), sum(sum(open_count)) OVER () FROM dead_tallies
+GROUP BY tenant HAVING sum(open_count) > 0 ORDER BY 2 DESC, 1 LIMIT ?
 """
 
 _FATES = """
@@ -290,6 +297,12 @@ def tallies(
     """See `Store.dead_tallies`."""
     found = rows(connection, _TALLIES, (tenant, _json(subscriptions)))
     return {name: DeadTally(*counts) for name, *counts in found}
+
+
+def tenants(connection: apsw.Connection, limit: int) -> DeadTenants:
+    """See `Store.dead_tenants`."""
+    found = rows(connection, _TENANTS, (limit,))
+    return DeadTenants([(row[0], row[1]) for row in found], *found[0][2:]) if found else NO_TENANTS
 
 
 def fates(
