@@ -247,6 +247,7 @@ def test_an_operator_makes_a_tenant_bounds_it_looks_at_it_and_deletes_it(browser
         page.get_by_role("heading", name="Overview").wait_for()
         assert page.url.endswith("tenant=green")
         assert page.get_by_label("Tenant", exact=True).locator("option").all_inner_texts() == [
+            "All tenants",
             "default (own)",
             *("acme", "blue", "green"),
         ]
@@ -272,7 +273,7 @@ def test_where_it_is_not_known_who_asks_the_page_says_so_and_stays_until_it_is(b
     with page_of(browser, guarded, "topics?tenant=nope") as page:
         # To a tenant that is not there a key signs in as well.
         sign_in(page, str(guarded.operator.key))
-        page.get_by_role("button", name="Show default").click()
+        page.get_by_role("button", name="Show all tenants").click()
         page.get_by_role("heading", name="Topics").wait_for()
         page.route("**/api/whoami", lambda route: route.fulfill(status=409))
         page.reload()

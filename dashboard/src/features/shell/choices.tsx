@@ -3,7 +3,7 @@ import { useMatches, useNavigate } from "@tanstack/react-router";
 import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
 import { PACES, setPace, usePace } from "@/live/pace";
 import { mayChooseTenant } from "@/services/rights";
-import { tenantsQuery, useTenant, whoamiQuery } from "@/services/server";
+import { tenantsQuery, useShownTenant, useTenant, whoamiQuery } from "@/services/server";
 
 const LOOK = "min-h-8 max-w-44 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
 const THEME_LABELS: Readonly<Record<Theme, string>> = {
@@ -48,7 +48,7 @@ export function ThemeChoice() {
   );
 }
 
-/** Shows the things of this tenant; null: of the key's own. */
+/** Shows the things of this tenant; null: of all together, where a page can. */
 export function useChooseTenant(): (name: string | null) => void {
   const navigate = useNavigate();
   // What one thing's page shows the other tenant does not have: there it is the page that lists them.
@@ -59,6 +59,20 @@ export function useChooseTenant(): (name: string | null) => void {
   return (name) => void navigate({ search: { tenant: name ?? undefined }, to: to as "/" });
 }
 
+// To an operator who has chosen no tenant these are of all of them, or of the server.
+const OF_ALL: ReadonlySet<string> = new Set(["/", "/audit", "/nodes", "/tenants"]);
+
+/** The operator's own tenant, where he has chosen none, has several to choose from, and the page is of one alone: then
+ * it is of his own. Else null. */
+export function useTakenTenant(): string | null {
+  const shown = useShownTenant();
+  const { own } = useTenant();
+  const tenants = useQuery({ ...tenantsQuery(), enabled: shown === null });
+  const path = useMatches().at(-1)?.fullPath ?? "/";
+  const isOneOfMany = (tenants.data?.tenants.length ?? 0) > 1;
+  return shown === null && !OF_ALL.has(path) && isOneOfMany ? (own ?? null) : null;
+}
+
 /** Whose things are shown. Who looks after all tenants can choose; it is in the address. */
 export function TenantChoice() {
   const { chosen, own } = useTenant();
@@ -67,9 +81,8 @@ export function TenantChoice() {
   const mayChoose = who.data !== undefined && mayChooseTenant(who.data);
   const tenants = useQuery({ ...tenantsQuery(), enabled: mayChoose });
   const all = tenants.data?.tenants.map((each) => each.name) ?? [];
-  // One that is not there is what is chosen all the same.
-  const names = new Set(chosen === null ? all : [...all, chosen]);
-  names.delete(own ?? "");
+  // The own one first. One that is not there is what is chosen all the same.
+  const names = new Set([own ?? "", ...all, chosen ?? ""].filter(Boolean));
   const shown = chosen ?? own;
   if (!mayChoose || all.length === 0) {
     return (
@@ -87,10 +100,10 @@ export function TenantChoice() {
       onChange={({ target }) => choose(target.value || null)}
       value={chosen ?? ""}
     >
-      <option value="">{own} (own)</option>
+      <option value="">All tenants</option>
       {[...names].map((name) => (
         <option key={name} value={name}>
-          {name}
+          {name === own ? `${name} (own)` : name}
         </option>
       ))}
     </select>

@@ -9,7 +9,7 @@ import { OtherTenant } from "@/components/Modal";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading } from "@/components/states";
 import { useServerNow } from "@/components/useNow";
-import { useChooseTenant } from "@/features/shell/choices";
+import { useChooseTenant, useTakenTenant } from "@/features/shell/choices";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
@@ -62,12 +62,18 @@ function OfTenant({ children }: { readonly children: ReactNode }) {
   const { data, error: now, isFetched, refetch } = useQuery(actingQuery(chosen));
   const error = useTold(now, isFetched && data === undefined);
   const choose = useChooseTenant();
+  const taken = useTakenTenant();
   if (error === null || asApiError(error).code !== "tenant_not_found") {
     return (
       <OtherTenant key={chosen} value={chosen}>
         {asked !== null && asked !== own && chosen === null && (
           <p className="px-4 pt-4 text-warn sm:px-6" role="status">
             The address is of tenant {asked}. Your key is of {own}, whose things are shown.
+          </p>
+        )}
+        {taken !== null && (
+          <p className="px-4 pt-4 text-dim sm:px-6">
+            No tenant is chosen. This page is of one: your own, {taken}.
           </p>
         )}
         {children}
@@ -80,7 +86,7 @@ function OfTenant({ children }: { readonly children: ReactNode }) {
         action={
           <>
             <Button look="primary" onClick={() => choose(null)}>
-              Show {own}
+              Show all tenants
             </Button>
             <Button onClick={() => refetch()}>Look again</Button>
           </>
