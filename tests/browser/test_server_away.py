@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -61,6 +62,34 @@ def test_a_server_that_was_killed_is_missed_and_then_all_pages_go_on(browser):
             page.reload()
             settled(page)
             assert page.url == before
+
+
+def test_an_overview_that_is_opened_while_the_server_is_away_says_what_is_not_known(browser):
+    with (
+        running_server(DATABASE_URL="sqlite:///x.db") as server,
+        watched(browser, server, "") as (page, watch),
+    ):
+        watch.meant.append(AWAY)
+        attention = page.get_by_role("region", name="Needs attention")
+        stands = page.get_by_role("region", name="Store and nodes")
+        attention.get_by_text("Nothing. Good.").wait_for()
+        stands.get_by_text("sqlite, durable").wait_for()
+        assert stands.locator(".text-ok").count() >= 2
+        page.get_by_role("link", name="Topics", exact=True).first.click()
+        page.get_by_role("heading", name="Topics", level=1).wait_for()
+        server.kill()
+        page.get_by_role("link", name="Overview", exact=True).first.click()
+        attention.get_by_text("The server does not answer").wait_for()
+        attention.get_by_text("What needs attention is not known.").wait_for()
+        for said in ("Nothing", "Not looked at"):
+            assert attention.get_by_text(said).count() == 0
+        stands.get_by_text("It is not known: the server does not answer.").wait_for()
+        stands.get_by_text(re.compile(r"as of [0-9:.]+, not known since")).first.wait_for()
+        assert stands.locator(".text-ok").count() == 0
+        assert violations(page) == []
+        server.start()
+        attention.get_by_text("Nothing. Good.").wait_for(timeout=60_000)
+        stands.locator(".text-ok").first.wait_for()
 
 
 def beside(page: Any, url: str) -> Any:

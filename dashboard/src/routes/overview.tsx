@@ -1,10 +1,11 @@
-import { useQuery } from "@tanstack/react-query";
+import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
+import { clock } from "@/components/times";
 import { useNow, useServerNow } from "@/components/useNow";
-import { Attention } from "@/features/overview/Attention";
+import { Attention, type Away } from "@/features/overview/Attention";
 import { attention, staleness } from "@/features/overview/attention";
 import { Busiest } from "@/features/overview/Busiest";
 import { ChartCard } from "@/features/overview/ChartCard";
@@ -23,6 +24,7 @@ import { StandingCard } from "@/features/overview/StandingCard";
 import { standings } from "@/features/overview/standing";
 import { Tiles } from "@/features/overview/Tiles";
 import { Allowed } from "@/features/signin/Allowed";
+import { useConnection } from "@/live/connection";
 import { isStale, usePace } from "@/live/pace";
 import { nodesQuery } from "@/services/nodes";
 import { managedTopics, readTopics } from "@/services/rights";
@@ -226,8 +228,32 @@ function BusiestOf() {
 function StandingOf() {
   const health = useQuery(healthQuery());
   const nodes = useQuery({ ...nodesQuery(), enabled: useReasonAgainstNodes() === null });
-  if (health.isPending) return <Loading what="how the store stands" />;
-  return <StandingCard standings={standings(health.data, nodes.data)} />;
+  const away = useAway();
+  const now = useNow();
+  if (health.isPending && !away) return <Loading what="how the store stands" />;
+  const sinceOf = ({ data, dataUpdatedAt, isError }: Looked) =>
+    data !== undefined && (away || isError) ? clock(dataUpdatedAt, now) : null;
+  const since = { health: sinceOf(health), nodes: sinceOf(nodes) };
+  const unknown = away ? "It is not known: the server does not answer." : health.error?.message;
+  return (
+    <StandingCard
+      standings={standings(health.data, nodes.data, since)}
+      unknown={unknown ? sentence(unknown) : null}
+    />
+  );
+}
+
+type Looked = Pick<UseQueryResult, "data" | "dataUpdatedAt" | "isError">;
+
+const sentence = (text: string) =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
+
+/** That the server is not reached; null: it answers, or nobody knows yet. */
+function useAway(): Away | null {
+  const { answeredAt, reason, state } = useConnection();
+  if (state !== "lost") return null;
+  const since = answeredAt === null ? null : clock(answeredAt, Date.now());
+  return { reason: reason ?? "it cannot be reached", since };
 }
 
 function AttentionOf() {
@@ -243,7 +269,13 @@ function AttentionOf() {
   const history = useQuery(historyQuery(TILES));
   const health = useQuery(healthQuery());
   const nodes = useQuery({ ...nodesQuery(), enabled: unable === null });
-  if (attentive.isPending && stats.isPending) return <Loading what="what needs attention" />;
+  const away = useAway();
+  if (attentive.isPending && stats.isPending && !away) {
+    return <Loading what="what needs attention" />;
+  }
+  const isAnySeen = [attentive, health, history, nodes, stats].some(
+    ({ data, isError }) => data !== undefined && !isError,
+  );
   const facts = {
     attentive: attentive.data,
     health: health.data,
@@ -260,7 +292,8 @@ function AttentionOf() {
       : staleness(attentive.data)),
     ...(health.isError ? [`the store (${health.error.message})`] : []),
   ];
-  return <Attention items={items} shown={shown} unseen={unseen} />;
+  const seen = { isAnySeen, items, unseen };
+  return <Attention away={away} shown={shown} {...seen} />;
 }
 
 function unlooked(what: string, reason: string | undefined): string[] {

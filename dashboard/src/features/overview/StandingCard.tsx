@@ -1,7 +1,13 @@
 import { LOOKS } from "@/components/stateColours";
 import type { Standing } from "@/features/overview/standing";
 
-export function StandingCard({ standings }: { readonly standings: readonly Standing[] }) {
+interface StandingCardProps {
+  readonly standings: readonly Standing[];
+  /** Why it is not known now; null: it is. */
+  readonly unknown: string | null;
+}
+
+export function StandingCard({ standings, unknown }: StandingCardProps) {
   return (
     <section
       aria-labelledby="standing"
@@ -10,7 +16,8 @@ export function StandingCard({ standings }: { readonly standings: readonly Stand
       <h2 className="font-medium" id="standing">
         Store and nodes
       </h2>
-      {standings.length === 0 && (
+      {unknown !== null && <p className="mt-1 text-warn">{unknown}</p>}
+      {standings.length === 0 && unknown === null && (
         <p className="mt-1 text-dim">Only operators are told what the server runs on.</p>
       )}
       <dl className="mt-2 space-y-2">

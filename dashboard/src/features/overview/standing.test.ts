@@ -30,4 +30,19 @@ describe("how the store and the nodes stand", () => {
     expect(far[0]).toMatchObject({ more: "1 out of reach", told: "1 of 2 up", tone: "bad" });
     expect(found[0]?.more).toBe("1.0 MiB stored, 1.0 GiB free on its disk");
   });
+
+  it("is not known, as it was and since when, of what the server does not say any more", () => {
+    const health = { node_id: "a", status: "ok", store: { kind: "sqlite" } } as const;
+    const nodes = { next: null, nodes: [node({ lease_age_s: null })] };
+    const toldOf = (since: { health: string | null; nodes: string | null }) =>
+      standings(health, nodes, since).map(({ label, more, tone }) => [label, tone, more]);
+    const then = "as of 10:32:46, not known since";
+    expect(toldOf({ health: "10:32:46", nodes: "10:32:46" })).toEqual([
+      ["Store", "idle", then],
+      ["This node", "idle", then],
+      ["Nodes", "idle", then],
+    ]);
+    expect(toldOf({ health: null, nodes: "10:32:46" })[2]).toEqual(["Nodes", "idle", then]);
+    expect(toldOf({ health: null, nodes: "10:32:46" })[1]?.[1]).toBe("ok");
+  });
 });

@@ -14,8 +14,34 @@ export interface Standing {
 // A lease is renewed each second and ends after three.
 const LEASE_LATE_S = 2;
 
-export function standings(health: Health | undefined, nodes: NodeList | undefined): Standing[] {
-  return [...ofStore(health), ...ofNode(health), ...ofLeases(nodes), ...ofRegistry(health)];
+/** Since when an answer is not the newest any more, in words; null: it is. */
+export interface Since {
+  readonly health: string | null;
+  readonly nodes: string | null;
+}
+
+export function standings(
+  health: Health | undefined,
+  nodes: NodeList | undefined,
+  since: Since = { health: null, nodes: null },
+): Standing[] {
+  const ofHealth = (some: Standing[]) => aged(some, since.health);
+  return [
+    ...ofHealth([...ofStore(health), ...ofNode(health)]),
+    ...aged(ofLeases(nodes), since.nodes),
+    ...ofHealth(ofRegistry(health)),
+  ];
+}
+
+/** As it was then: whether it is so still nobody knows. */
+function aged(some: Standing[], since: string | null): Standing[] {
+  if (since === null) return some;
+  return some.map(({ label, told }) => ({
+    label,
+    more: `as of ${since}, not known since`,
+    told,
+    tone: "idle",
+  }));
 }
 
 function ofStore(health: Health | undefined): Standing[] {
