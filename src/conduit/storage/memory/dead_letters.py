@@ -163,7 +163,7 @@ class DeadLetters:
         """See `Store.dead_tenants`."""
         counts: Counter[str] = Counter()
         for shelf, pile in self._piles.items():
-            counts[shelf.tenant] += pile.tally.open_count
+            counts[shelf.tenant] += pile.count - len(pile.redriven)
         found = sorted((-count, tenant) for tenant, count in counts.items() if count)
         most = [(tenant, -count) for count, tenant in found[:limit]]
         return DeadTenants(most, len(found), counts.total())
