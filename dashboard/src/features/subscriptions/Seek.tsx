@@ -163,7 +163,7 @@ function Place({ at, is, next, seq }: PlaceProps) {
     <span>
       #{count(seq)}{" "}
       <span className="text-dim text-xs">
-        {is !== "stored" && placeWords(is, next)} {at && <Clock at={at} now={Date.now()} />}
+        {placeWords(is, next)} {at && <Clock at={at} now={Date.now()} />}
       </span>
     </span>
   );
