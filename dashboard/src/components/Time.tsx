@@ -59,7 +59,8 @@ function openRow(event: MouseEvent) {
   if (event.type === "auxclick" && !isMiddle) return;
   const selection = window.getSelection();
   // Who has drawn over it wants to copy it.
-  if (selection && !selection.isCollapsed && selection.getRangeAt(0).intersectsNode(currentTarget)) return;
+  if (selection && !selection.isCollapsed && selection.getRangeAt(0).intersectsNode(currentTarget))
+    return;
   const link = currentTarget.closest("[role=row], tr")?.querySelector("a");
   // As it was clicked: with a key, or the middle button, that is in another tab. What a script clicks with that button
   // opens none everywhere, so it says the key of each system.

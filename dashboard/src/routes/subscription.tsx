@@ -8,6 +8,7 @@ import type { SubscriptionAnswer } from "@/api/schema";
 import { Back } from "@/components/Back";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
 import { Page } from "@/components/Page";
 import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
@@ -39,7 +40,7 @@ function Subscription({ name }: { readonly name: string }) {
   const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
   // Of which topics it is, only its answer would say.
   const whyHidden = isForbidden(found.error)
-    ? `The key may not manage “${name}”: its right is for other topics.`
+    ? `The key may not manage “${foreign(name)}”: its right is for other topics.`
     : null;
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone || whyHidden ? undefined : found.data;

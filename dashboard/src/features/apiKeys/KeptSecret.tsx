@@ -1,4 +1,5 @@
 import { useEffect } from "react";
+import { foreign } from "@/components/foreign";
 import { Modal } from "@/components/Modal";
 import { Secret } from "@/features/apiKeys/Secret";
 import { forgetSecrets, putSecretAway, useSecret } from "@/services/secrets";
@@ -15,7 +16,7 @@ export function KeptSecret() {
       // What is not saved yet is closed by its button alone.
       onClose={() => {}}
       open={made !== undefined}
-      title={`The key ${made?.name}`}
+      title={`The key ${foreign(made?.name ?? "")}`}
     >
       {made && <Secret key={made.key} onDone={putSecretAway} text={made.key} />}
     </Modal>

@@ -10,6 +10,7 @@ import type {
   StatsAnswer,
   Troubled,
 } from "@/api/schema";
+import { foreign } from "@/components/foreign";
 import { bytes, count, duration } from "@/components/format";
 import { type Item, worstFirst } from "@/features/overview/item";
 import { ofHealth, ofNodes } from "@/features/overview/nodeAttention";
@@ -89,7 +90,7 @@ function ofLetters(attentive: Attentive | undefined, letters: DeadLetterList | u
   const dead = attentive?.dead_letters ?? 0;
   if (dead === 0) return [];
   const newest = letters?.dead_letters[0];
-  const said = newest?.reason ? `“${newest.reason}”` : "without a reason";
+  const said = newest?.reason ? `“${foreign(newest.reason)}”` : "without a reason";
   const who = newest?.subscription
     ? `of subscription “${newest.subscription}”`
     : "of a subscriber without a durable subscription";

@@ -7,6 +7,7 @@ import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
+import { isTyped } from "@/components/typed";
 import { useDeleteSubscription } from "@/services/subscriptions";
 
 interface DeleteSubscriptionProps {
@@ -19,7 +20,7 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
   const [typed, setTyped] = useState("");
   const navigate = useNavigate();
   const remove = useDeleteSubscription(name);
-  const isSame = typed === name;
+  const isSame = isTyped(typed, name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!isSame) return;

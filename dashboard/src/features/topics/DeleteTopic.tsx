@@ -7,6 +7,7 @@ import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
+import { isTyped } from "@/components/typed";
 import { storedCount } from "@/features/topics/model";
 import { useDeleteTopic } from "@/services/topics";
 
@@ -28,7 +29,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
   const navigate = useNavigate();
   const remove = useDeleteTopic(topic.name);
   const stored = counted(storedCount(topic), "message");
-  const isSame = typed === topic.name;
+  const isSame = isTyped(typed, topic.name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!isSame) return;

@@ -7,6 +7,7 @@ import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
+import { isTyped } from "@/components/typed";
 import { purgeCountQuery, usePurgeTopic } from "@/services/topics";
 
 interface PurgeTopicProps {
@@ -30,7 +31,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
   const purge = usePurgeTopic(name, setDone);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (typed === name && !purge.isSuccess)
+    if (isTyped(typed, name) && !purge.isSuccess)
       purge.start(undefined, onClose, (end) => ended(name, end));
   };
   if (matched.isPending) return <Loading rows={2} what="how many messages there are" />;
@@ -66,7 +67,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
         <Button
           look="danger"
           type="submit"
-          unable={typed === name ? null : "Type the name of the topic first"}
+          unable={isTyped(typed, name) ? null : "Type the name of the topic first"}
         >
           {purge.isPending ? `Purging, ${count(done)} so far…` : `Purge ${which}`}
         </Button>
