@@ -5,6 +5,7 @@ import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { foreign } from "@/components/foreign";
+import { useOfTenant } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
 import { exactly } from "@/components/times";
 import { isTyped, toType } from "@/components/typed";
@@ -25,10 +26,11 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
   const [typed, setTyped] = useState("");
   const { data: who } = useQuery(whoamiQuery());
   const revoke = useRevokeKey(id);
+  const of = useOfTenant();
   const isSame = isTyped(typed, asked);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isSame) revoke.start(undefined, onDone, () => `Key “${name}” was revoked`);
+    if (isSame) revoke.start(undefined, onDone, () => `Key “${name}”${of} was revoked`);
   };
   return (
     <ActForm className="space-y-4" onSubmit={submit}>
