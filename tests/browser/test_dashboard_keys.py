@@ -163,6 +163,7 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
             operator.get_by_role("button", name="Revoke…").click()
             operator.get_by_label("Type support desk to revoke it").fill("support desk")
             operator.get_by_role("button", name="Revoke key support desk").click()
+            operator.get_by_text("Key “support desk” of tenant acme was revoked").wait_for()
             operator.get_by_text("revoked", exact=True).first.wait_for()
             page.get_by_role("heading", name="Sign in again").wait_for()
             # The page is there still, below it.
