@@ -16,6 +16,7 @@ from conduit.names import (
     TOPIC_SCHEMA,
     check_bytes,
     check_key,
+    check_line,
     check_new_subscription,
     check_pattern,
     check_subscription,
@@ -212,6 +213,14 @@ def test_a_text_may_be_bounded_in_bytes():
             "invalid_request",
             "reason",
         )
+
+
+@pytest.mark.parametrize(
+    "text", ["a\tb", "a\n", "\r", "\x00", "\x7f", "\x85", "a\u2028b", "\u2029"]
+)
+def test_what_people_type_in_one_line_has_nothing_that_breaks_it(text):
+    assert check_line(" a  b\u00a0c ", "name", 9) == " a  b\u00a0c "
+    assert refusal(check_line, text, field="name", max_chars=9) == ("invalid_request", "name")
 
 
 @pytest.mark.parametrize("name", ["a", "0", "acme", "acme-eu_1", "a" * 63])

@@ -18,6 +18,10 @@ KEY_MAX_CHARS = 255
 # The tenant of every call without authentication, and of DEFAULT_API_KEY.
 DEFAULT_TENANT = "default"
 
+# A pattern's inside: what breaks or moves a line. Who reads such a text cannot type it.
+_UNSEEN = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_LINE = re.compile(rf"[^{_UNSEEN}]*")
+
 _TOKEN = r"[A-Za-z0-9_-]+"
 _TOPIC = re.compile(rf"{_TOKEN}(?:\.{_TOKEN})*")
 _PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
@@ -56,6 +60,8 @@ ANY_SUBSCRIPTION_SCHEMA = {
 }
 # What `check_text` takes, if it may be as long as a name.
 TEXT_SCHEMA = {**_schema(r"[^\u0000]*", NAME_LENGTH_MAX, "web.user-42"), "minLength": 0}
+# What `check_line` takes.
+LINE_PATTERN = rf"^[^{_UNSEEN}]*$"
 TENANT_SCHEMA = _schema(_TENANT.pattern, 63, "acme")
 # Of an API key.
 KEY_ID_SCHEMA = {**_schema(r"[0-9A-Za-z]{8}", 8, "a1B2c3D4"), "minLength": 8}
@@ -174,6 +180,17 @@ def check_text(text: str, field: str, max_chars: int) -> str:
         raise InvalidRequest(f"{field} may have {max_chars} characters", field=field)
     if "\0" in text:
         raise InvalidRequest(f"{field} may not have the character U+0000", field=field)
+    return text
+
+
+def check_line(text: str, field: str, max_chars: int) -> str:
+    """As `check_text`, for what people read and type: control characters are refused, such as tabs and line
+    breaks."""
+    check_text(text, field, max_chars)
+    if not _LINE.fullmatch(text):
+        raise InvalidRequest(
+            f"{field} may have no control characters, such as tabs and line breaks", field=field
+        )
     return text
 
 

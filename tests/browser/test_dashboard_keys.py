@@ -22,6 +22,9 @@ from tests.support.http import accepted
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
+# Turns all that follows, until its isolation ends.
+TURNED = "\u202e"
+ISOLATED = "\u2069"
 # All that scripts of the page can read.
 KEPT = (
     "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href, name])"
@@ -160,6 +163,7 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
             operator.get_by_role("button", name="Revoke…").click()
             operator.get_by_label("Type support desk to revoke it").fill("support desk")
             operator.get_by_role("button", name="Revoke key support desk").click()
+            operator.get_by_text("Key “support desk” of tenant acme was revoked").wait_for()
             operator.get_by_text("revoked", exact=True).first.wait_for()
             page.get_by_role("heading", name="Sign in again").wait_for()
             # The page is there still, below it.
@@ -189,6 +193,8 @@ def test_who_rotates_his_own_key_stays_signed_in_and_others_with_it_do_not(brows
         page.get_by_label("I have put it where it is needed").check()
         page.get_by_role("button", name="Done").click()
         page.get_by_text("rotating", exact=True).first.wait_for()
+        # What had it before is gone.
+        page.wait_for_function("document.activeElement.closest('[role=dialog]') !== null")
         other.get_by_role("heading", name="Sign in again").wait_for()
         page.reload()
         page.get_by_text("you are signed in with it").wait_for()
@@ -218,7 +224,16 @@ def test_the_fields_of_a_key_are_edited_while_somebody_uses_it(browser, guarded)
         operator.get_by_text(re.compile("orders.>")).first.wait_for()
         operator.get_by_text("Connections: 9").wait_for()
         page.get_by_role("link", name="orders.1").wait_for(timeout=30_000)
-    key = guarded.acting("acme").get(f"/api/keys/{made['id']}").json
+        key = guarded.acting("acme").get(f"/api/keys/{made['id']}").json
+        # What it is called is typed as it is seen, and turns none of the words around it.
+        renamed = {"name": f"old  desk {TURNED}"}
+        accepted(guarded.acting("acme").patch(f"/api/keys/{made['id']}", renamed))
+        operator.get_by_role("heading", name="old desk").wait_for()
+        operator.get_by_role("button", name="Revoke…").click()
+        operator.get_by_label(re.compile("^Type .+ to revoke it")).fill("old desk")
+        revoke = operator.get_by_role("button", name="Revoke key")
+        assert revoke.get_attribute("aria-disabled") != "true"
+        assert revoke.inner_text().endswith(f"{TURNED}{ISOLATED}")
     assert (key["name"], key["scopes"]) == (
         "desk",
         [{"scope": "subscribe", "topics": ["orders.>"]}],

@@ -226,6 +226,17 @@ def test_a_topic_is_purged_when_its_name_is_typed_and_another_of_its_name_is_ano
         post(server, "/api/publish", {"topic": "to.purge", "payload": "of the new one"})
         pace.select_option("Every 2 s")
         page.get_by_text("of the new one").wait_for()
+        # What is decided about one is not done to the next.
+        page.get_by_role("button", name="Purge…").click()
+        page.get_by_label("Type to.purge to purge it").fill("to.purge")
+        assert Api(server.url).delete("/api/topics/to.purge").status == 204
+        post(server, "/api/topics", {"name": "to.purge"})
+        for number in range(2):
+            post(server, "/api/publish", {"topic": "to.purge", "payload": number})
+        page.get_by_role("alert").filter(has_text="Another topic has this name by now").wait_for()
+        page.get_by_role("button", name="Purge 2 messages").click(force=True)
+        assert violations(page) == []
+        assert Api(server.url).get("/api/topics/to.purge").json["first_seq"] == 1
 
 
 def test_no_view_of_messages_breaks_a_rule(browser, server):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.axe import violations
 from tests.browser.dashboard import WAIT_MAX_MS, sign_in, signed_in
 from tests.browser.pages import serving_pages
 from tests.support.access import Guarded, guarded_server
@@ -141,6 +142,21 @@ def test_what_becomes_of_another_tab_when_a_session_is_followed_by_another_one(b
         # The dialog of the key that Alice had open is before it.
         page.get_by_role("button", name="Signed in as Bob", include_hidden=True).wait_for()
         assert len(tried) == count > 0
+
+
+def test_who_signs_out_leaves_no_secret_in_another_tab(browser, guarded):
+    alice = guarded.create_key("default", name="Alice")
+    view = f"api-keys?key={alice['id']}"
+    with signed_in(browser, guarded.server, view, alice["key"], may_be_away=True) as page:
+        rotate(page)
+        other = page.context.new_page()
+        other.set_default_timeout(WAIT_MAX_MS)
+        other.goto(f"{guarded.server.url}/ui/topics")
+        other.get_by_role("button", name="Signed in as Alice").click()
+        other.get_by_role("button", name="Sign out").click()
+        page.locator("[data-secret]").wait_for(state="detached")
+        page.get_by_role("heading", name="Sign in again").wait_for()
+        assert violations(page) == []
 
 
 def rotate(page: Any) -> None:

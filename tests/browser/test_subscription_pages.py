@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,16 @@ def test_one_is_paused_keeps_what_comes_and_goes_on(browser, server):
         subscribed(server, "paused", 1) as client,
         opened(browser, server, "subscriptions/paused") as page,
     ):
+        held: list[Any] = []
+        page.route("**/pause", lambda route: held.append(route))
         page.get_by_role("button", name="Pause", exact=True).click()
+        page.get_by_role("button", name="Pausing…").wait_for()
+        # Until it is answered the page stays, which tells what came of it.
+        page.get_by_role("link", name="Topics", exact=True).click()
+        page.get_by_text("It has been sent").wait_for()
+        (one,) = held
+        one.continue_()
+        page.unroute_all()
         page.get_by_role("button", name="Resume").wait_for()
         page.get_by_text("paused", exact=True).first.wait_for()
         api.publish("paused", "kept")

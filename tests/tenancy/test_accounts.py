@@ -228,6 +228,7 @@ async def test_of_changes_of_limits_at_once_none_is_lost(kit: Kit):
     ("change", "field"),
     [
         (KeyChange(name="x" * 101), "name"),
+        (KeyChange(name="a\nb"), "name"),
         (KeyChange(grants=[]), "scopes"),
         (KeyChange(expires_at_ms=1), "expires_at"),
         (KeyChange(limits=TenantLimits(topics=1)), "limits.topics"),

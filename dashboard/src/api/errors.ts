@@ -19,8 +19,8 @@ export class ApiError extends Error {
   constructor(
     /** HTTP's, or 0 if there was no answer. */
     readonly status: number,
-    /** Stable: of the server, or `unreachable`, `unexpected_answer`, `timeout`, `caller_changed`, `session_not_kept`,
-     * `code_missing`. */
+    /** Stable: of the server, or `unreachable`, `unexpected_answer`, `timeout`, `caller_changed`, `another_by_now`,
+     * `session_not_kept`, `code_missing`. */
     readonly code: string,
     detail: string,
     readonly requestId: string | null = null,

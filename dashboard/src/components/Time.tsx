@@ -44,6 +44,7 @@ function Moment({ at, children, inRow = false }: MomentProps) {
     <time
       className={`whitespace-nowrap ${inRow ? "relative z-10 cursor-pointer" : ""}`}
       dateTime={at}
+      onAuxClick={inRow ? openRow : undefined}
       onClick={inRow ? openRow : undefined}
       title={exactly(at)}
     >
@@ -53,16 +54,23 @@ function Moment({ at, children, inRow = false }: MomentProps) {
 }
 
 function openRow(event: MouseEvent) {
-  const link = event.currentTarget.closest("[role=row], tr")?.querySelector("a");
-  const { altKey, ctrlKey, metaKey, shiftKey } = event;
-  // As it was clicked: with a key that is in another tab.
+  const { altKey, button, currentTarget, shiftKey } = event;
+  const isMiddle = button === 1;
+  if (event.type === "auxclick" && !isMiddle) return;
+  const selection = window.getSelection();
+  // Who has drawn over it wants to copy it.
+  if (selection && !selection.isCollapsed && selection.getRangeAt(0).intersectsNode(currentTarget))
+    return;
+  const link = currentTarget.closest("[role=row], tr")?.querySelector("a");
+  // As it was clicked: with a key, or the middle button, that is in another tab. What a script clicks with that button
+  // opens none everywhere, so it says the key of each system.
   link?.dispatchEvent(
     new window.MouseEvent("click", {
       altKey,
       bubbles: true,
       cancelable: true,
-      ctrlKey,
-      metaKey,
+      ctrlKey: isMiddle || event.ctrlKey,
+      metaKey: isMiddle || event.metaKey,
       shiftKey,
     }),
   );

@@ -5,6 +5,7 @@ import { type ApiError, asApiError } from "@/api/errors";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Copy } from "@/components/Copy";
+import { foreign } from "@/components/foreign";
 
 interface LoadingProps {
   readonly rows?: number;
@@ -77,9 +78,9 @@ export function isForbidden(error: unknown): boolean {
 }
 
 function told(failure: ApiError): string {
-  if (failure.code === "forbidden") return `You may not see this: ${failure.message}`;
+  if (failure.code === "forbidden") return `You may not see this: ${foreign(failure.message)}`;
   const again = failure.retryAfterS;
-  return again === null ? failure.message : `${failure.message} (try again in ${again} s)`;
+  return again === null ? failure.message : `${foreign(failure.message)} (try again in ${again} s)`;
 }
 
 interface StaleProps {

@@ -8,6 +8,8 @@ import type { SubscriptionAnswer } from "@/api/schema";
 import { Back } from "@/components/Back";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
+import { Outcome } from "@/components/Outcome";
 import { Page } from "@/components/Page";
 import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
@@ -39,19 +41,21 @@ function Subscription({ name }: { readonly name: string }) {
   const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
   // Of which topics it is, only its answer would say.
   const whyHidden = isForbidden(found.error)
-    ? `The key may not manage “${name}”: its right is for other topics.`
+    ? `The key may not manage “${foreign(name)}”: its right is for other topics.`
     : null;
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone || whyHidden ? undefined : found.data;
   // What is deleted here is gone before this page hears that it was done: the dialog has it as it was.
   const [deleting, setDeleting] = useState<SubscriptionAnswer | null>(null);
   // The same of what somebody else deletes while its seek is not answered.
+  const pause = usePauseSubscription(name);
   const [seeking, setSeeking] = useState<SubscriptionAnswer | null>(null);
   return (
     <Page
       actions={
         shown && (
           <Actions
+            pause={pause}
             onDelete={() => setDeleting(shown)}
             onSeek={() => setSeeking(shown)}
             subscription={shown}
@@ -67,6 +71,7 @@ function Subscription({ name }: { readonly name: string }) {
       }
       title={name}
     >
+      <Outcome act={pause} {...wordsOf(pause.variables)} onLook={() => {}} />
       <SubscriptionTabs name={name} tab={tab} />
       <Allowed reason={unread ?? whyHidden}>
         {found.isPending && <Loading what="the subscription" />}
@@ -128,20 +133,14 @@ function State({ subscription }: OfProps) {
 interface ActionsProps extends OfProps {
   readonly onDelete: () => void;
   readonly onSeek: () => void;
+  readonly pause: ReturnType<typeof usePauseSubscription>;
 }
 
-function Actions({ onDelete, onSeek, subscription }: ActionsProps) {
+function Actions({ onDelete, onSeek, pause, subscription }: ActionsProps) {
   const unable = useReasonAgainst("manage", subscription.topic);
-  const pause = usePauseSubscription(subscription.name);
   const { paused } = subscription;
   return (
     <>
-      {pause.error && (
-        <span className="text-bad" role="alert">
-          {asApiError(pause.error).isOutcomeUnknown && "It may have been done: look. "}
-          {asApiError(pause.error).message}
-        </span>
-      )}
       <Button
         onClick={() => pause.start(!paused)}
         title={paused ? "It goes on where it was paused" : "Messages go on being kept for it"}
@@ -152,7 +151,7 @@ function Actions({ onDelete, onSeek, subscription }: ActionsProps) {
         ) : (
           <Pause aria-hidden className="size-4" />
         )}
-        {paused ? "Resume" : "Pause"}
+        {pauseVerb(paused, pause)}
       </Button>
       <Button
         onClick={onSeek}
@@ -166,4 +165,14 @@ function Actions({ onDelete, onSeek, subscription }: ActionsProps) {
       </Button>
     </>
   );
+}
+
+function pauseVerb(isPaused: boolean, pause: ActionsProps["pause"]): string {
+  if (pause.isPending) return pause.variables ? "Pausing…" : "Resuming…";
+  return isPaused ? "Resume" : "Pause";
+}
+
+function wordsOf(isPause: boolean | undefined) {
+  const done = isPause ? "paused" : "resumed";
+  return { may: `It may have been ${done}`, not: `It was not ${done}` };
 }

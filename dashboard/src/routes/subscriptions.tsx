@@ -3,6 +3,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { Plus, RefreshCw } from "lucide-react";
 import { useCallback, useState } from "react";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
 import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
 import { SearchBox } from "@/components/SearchBox";
@@ -81,5 +82,5 @@ function Nothing({ create, onClear, q }: NothingProps) {
     );
   }
   const clear = <Button onClick={onClear}>Clear the search</Button>;
-  return <Empty action={clear} title={`No subscription has “${q}” in its name`} />;
+  return <Empty action={clear} title={`No subscription has “${foreign(q)}” in its name`} />;
 }

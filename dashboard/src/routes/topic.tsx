@@ -54,17 +54,18 @@ function Topic({ name }: { readonly name: string }) {
   const topic = useQuery({ ...topicQuery(name), enabled: unread === null });
   // What is deleted here is gone before this page hears that it was done: the dialog has the topic as it was.
   const [deleting, setDeleting] = useState<TopicAnswer | null>(null);
-  const [isPurging, setPurging] = useState(false);
+  const [purging, setPurging] = useState<TopicAnswer | null>(null);
   const unable = useReasonAgainst("manage", name);
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
   const shown = isGone ? undefined : topic.data;
+  const topicToPurge = shown ?? purging;
   return (
     <Page
       actions={
         shown && (
           <>
             <Reason text={unable} />
-            <Button onClick={() => setPurging(true)} unable={unable}>
+            <Button onClick={() => setPurging(shown)} unable={unable}>
               <Eraser aria-hidden className="size-4 text-bad" /> Purge…
             </Button>
             <Button onClick={() => setDeleting(shown)} unable={unable}>
@@ -91,8 +92,8 @@ function Topic({ name }: { readonly name: string }) {
       {deleting?.name === name && (
         <DeleteTopic onClose={() => setDeleting(null)} topic={shown ?? deleting} />
       )}
-      {(shown || isPurging) && (
-        <PurgeTopic name={name} onClose={() => setPurging(false)} open={isPurging} />
+      {topicToPurge && (
+        <PurgeTopic onClose={() => setPurging(null)} open={purging !== null} topic={topicToPurge} />
       )}
     </Page>
   );

@@ -4,6 +4,7 @@ import { Plus, RefreshCw } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Button } from "@/components/Button";
 import { inputClass } from "@/components/Field";
+import { foreign } from "@/components/foreign";
 import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
 import { Reason } from "@/components/Reason";
@@ -86,7 +87,7 @@ function NoTopics({ create, q }: { readonly create: React.ReactNode; readonly q:
       Clear the search
     </Button>
   );
-  return <Empty action={clear} title={`No topic has “${q}” in its name`} />;
+  return <Empty action={clear} title={`No topic has “${foreign(q)}” in its name`} />;
 }
 
 function SearchBox({ q }: { readonly q: string }) {

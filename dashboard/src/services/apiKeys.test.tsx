@@ -4,9 +4,10 @@ import type { ReactNode } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import { currentSession, setSession } from "@/api/caller";
 import type { KeyCreated } from "@/api/schema";
+import { parted } from "@/live/acquaintance";
 import { useRotateKey } from "@/services/apiKeys";
 import { createQueryClient } from "@/services/client";
-import { keepSecret, putSecretAway, useSecret } from "@/services/secrets";
+import { putSecretAway, secretKeeper, useSecret } from "@/services/secrets";
 import { whoamiQuery } from "@/services/server";
 import { whoami } from "@/test/factories";
 
@@ -69,7 +70,18 @@ it("a secret is there for whoever has lost its page, and before anybody has sign
   act(() => result.current.start(0));
   unmount();
   await waitFor(() => expect(secret()).toBe("ck_live_new"));
-  keepSecret({ ...ROTATED, key: "ck_live_next" } as KeyCreated);
+  act(() => secretKeeper()({ ...ROTATED, key: "ck_live_next" } as KeyCreated));
   putSecretAway();
   expect(secret()).toBe("ck_live_next");
+});
+
+it("a secret is forgotten with who has asked for it, also one that is told later", async () => {
+  const { result } = rotating({ "/rotate": ROTATED });
+  const keep = secretKeeper();
+  act(() => result.current.start(0));
+  await waitFor(() => expect(secret()).toBe("ck_live_new"));
+  act(parted.say);
+  expect(secret()).toBeUndefined();
+  act(() => keep({ ...ROTATED, key: "ck_live_late" } as KeyCreated));
+  expect(secret()).toBeUndefined();
 });

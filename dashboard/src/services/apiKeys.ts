@@ -11,7 +11,7 @@ import {
 import { useAct } from "@/services/act";
 import { goOn } from "@/services/goingOn";
 import { polledSlowly } from "@/services/polled";
-import { keepSecret } from "@/services/secrets";
+import { secretKeeper } from "@/services/secrets";
 import { whoamiQuery } from "@/services/server";
 
 const PAGE_COUNT = 100;
@@ -53,8 +53,9 @@ const SECRET = { ...TOUCHES, gcTime: 0 } as const;
 
 export const useCreateKey = () =>
   useAct(async (ask, body: NewKey) => {
+    const keep = secretKeeper();
     const made = await ask(KeyCreated, "/api/keys", { body, method: "POST" });
-    keepSecret(made);
+    keep(made);
     return made;
   }, SECRET);
 
@@ -65,9 +66,10 @@ export function useRotateKey(id: string) {
     const who = client.getQueryData<WhoAmI>(whoamiQuery().queryKey);
     const rotated = who?.key_id === id ? who.session?.id : undefined;
     const body = { overlap_s };
+    const keep = secretKeeper();
     const made = await ask(KeyCreated, `${at(id)}/rotate`, { body, method: "POST" });
     // Before all else: to sign in with it may take long, or fail.
-    keepSecret(made);
+    keep(made);
     if (rotated !== undefined) await goOn({ client, rotated, secret: made.key });
     return made;
   }, SECRET);

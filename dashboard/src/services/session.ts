@@ -9,7 +9,7 @@ import { request } from "@/api/request";
 import { SessionAnswer } from "@/api/schema";
 import { parted } from "@/live/acquaintance";
 import { whoamiQuery } from "@/services/server";
-import { saySigning } from "@/services/signing";
+import { saySignedOut, saySigning } from "@/services/signing";
 
 const PATH = "/api/session";
 /** The code of a sign-in that the server has allowed, and whose session counts for nothing all the same. */
@@ -71,6 +71,7 @@ export function useSignOut() {
     onSuccess: () => {
       setSession(null);
       parted.say();
+      saySignedOut();
       return client.resetQueries();
     },
   });

@@ -1,5 +1,6 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { z } from "zod";
+import { ApiError } from "@/api/errors";
 import { request } from "@/api/request";
 import {
   Moved,
@@ -138,5 +139,16 @@ export const useSeek = (name: string) =>
     TOUCHES,
   );
 
-export const useDeleteSubscription = (name: string) =>
-  useAct((ask) => ask(z.undefined(), at(name), { method: "DELETE" }), TOUCHES);
+/** Fails if another one has the name by now: the API deletes by name. */
+export const useDeleteSubscription = ({
+  created_at,
+  name,
+}: Pick<SubscriptionAnswer, "created_at" | "name">) =>
+  useAct(async (ask) => {
+    const now = await ask(SubscriptionAnswer, at(name));
+    if (now.created_at !== created_at) {
+      const about = `another subscription is called “${name}” by now: this one was deleted`;
+      throw new ApiError(0, "another_by_now", about);
+    }
+    return ask(z.undefined(), at(name), { method: "DELETE" });
+  }, TOUCHES);

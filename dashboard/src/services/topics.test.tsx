@@ -3,7 +3,10 @@ import { act, renderHook, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import { createQueryClient } from "@/services/client";
-import { usePurgeTopic } from "@/services/topics";
+import { useDeleteTopic, usePurgeTopic } from "@/services/topics";
+import { topic } from "@/test/factories";
+
+const TOPIC = topic({ epoch: "e1", name: "t" });
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -15,12 +18,34 @@ it("a purge that is stopped asks for nothing more, and says how much is gone", a
   const wrapper = ({ children }: { children: ReactNode }) => (
     <QueryClientProvider client={client}>{children}</QueryClientProvider>
   );
-  const { result } = renderHook(() => usePurgeTopic("t", () => {}), { wrapper });
+  const { result } = renderHook(() => usePurgeTopic(TOPIC, () => {}), { wrapper });
   act(() => result.current.start());
   await waitFor(() => expect(answers).toHaveLength(1));
+  answers[0]?.(Response.json(TOPIC));
+  await waitFor(() => expect(answers).toHaveLength(2));
   result.current.stop();
   const answer = { matched_count: 9, next: "further", purged_count: 3, through_seq: 9 };
-  answers[0]?.(new Response(JSON.stringify(answer)));
+  answers[1]?.(new Response(JSON.stringify(answer)));
   await waitFor(() => expect(result.current.data).toEqual({ count: 3, hasMore: true }));
-  expect(fetched).toHaveBeenCalledOnce();
+  expect(fetched).toHaveBeenCalledTimes(2);
+});
+
+it("neither a purge nor a deletion is of another topic that has the name by now", async () => {
+  const fetched = vi.fn((..._: Parameters<typeof fetch>) =>
+    Promise.resolve(Response.json({ ...TOPIC, epoch: "e2" })),
+  );
+  vi.stubGlobal("fetch", fetched);
+  const client = createQueryClient();
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <QueryClientProvider client={client}>{children}</QueryClientProvider>
+  );
+  const acts = () => [usePurgeTopic(TOPIC, () => {}), useDeleteTopic(TOPIC)] as const;
+  const { result } = renderHook(acts, { wrapper });
+  act(() => {
+    for (const each of result.current) each.start();
+  });
+  await waitFor(() => {
+    for (const { error } of result.current) expect(error).toMatchObject({ code: "another_by_now" });
+  });
+  expect(fetched.mock.calls.map(([, init]) => init?.method ?? "GET")).toEqual(["GET", "GET"]);
 });

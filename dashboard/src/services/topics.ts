@@ -1,14 +1,16 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { useRef } from "react";
 import { z } from "zod";
+import { ApiError } from "@/api/errors";
 import { request } from "@/api/request";
 import { PurgeAnswer, type Retention, TopicAnswer, TopicList } from "@/api/schema";
 import { type Ask, useAct } from "@/services/act";
-import { polled, polledPages } from "@/services/polled";
+import { polled, polledPages, polledSlowly } from "@/services/polled";
 
 export const PAGE_COUNT = 100;
 export const POLLED_PAGES_COUNT = 3;
 const LIST_MS = 5_000;
+const PURGE_MS = 2_000;
 
 const at = (name: string) => `/api/topics/${encodeURIComponent(name)}`;
 
@@ -92,7 +94,18 @@ export const useChangeTopic = (name: string) =>
     { ...TOUCHES, shows: ({ topic }) => [topicQuery(name).queryKey, topic] },
   );
 
-/** How many messages a purge would remove. */
+/** Which topic is meant, of those that have had the name. */
+export type TopicMeant = Pick<TopicAnswer, "epoch" | "name">;
+
+/** Fails if another one has the name by now: what was decided was not about it. The API deletes and purges by name. */
+async function askSame(ask: Ask, { epoch, name }: TopicMeant): Promise<void> {
+  const now = await ask(TopicAnswer, at(name));
+  if (now.epoch === epoch) return;
+  const about = `another topic is called “${name}” by now: this one was deleted and made anew, or restored`;
+  throw new ApiError(0, "another_by_now", about);
+}
+
+/** How many messages a purge would remove; it is asked for again at the pace. */
 export const purgeCountQuery = (name: string) =>
   queryOptions({
     gcTime: 0,
@@ -104,20 +117,22 @@ export const purgeCountQuery = (name: string) =>
       }),
     queryKey: ["topics", "purge", name],
     refetchOnMount: "always",
+    ...polledSlowly(PURGE_MS),
   });
 
 /** Removes all that is stored, request by request, until it is stopped; returns how many there were, and whether there
  * may be more. `onProgress`: so far. */
-export function usePurgeTopic(name: string, onProgress: (count: number) => void) {
+export function usePurgeTopic(topic: TopicMeant, onProgress: (count: number) => void) {
   const isStopped = useRef(false);
   const purge = async (ask: Ask) => {
     isStopped.current = false;
+    await askSame(ask, topic);
     let count = 0;
     let cursor: string | null = "";
     while (cursor !== null && !isStopped.current) {
       const body = cursor === "" ? {} : { cursor };
       const asked = { body, method: "POST" } as const;
-      const answer: PurgeAnswer = await ask(PurgeAnswer, `${at(name)}/purge`, asked);
+      const answer: PurgeAnswer = await ask(PurgeAnswer, `${at(topic.name)}/purge`, asked);
       count += answer.purged_count;
       onProgress(count);
       cursor = answer.next;
@@ -131,5 +146,8 @@ export function usePurgeTopic(name: string, onProgress: (count: number) => void)
   return { ...useAct<void, Awaited<ReturnType<typeof purge>>>(purge, { touches }), stop };
 }
 
-export const useDeleteTopic = (name: string) =>
-  useAct((ask) => ask(z.undefined(), at(name), { method: "DELETE" }), TOUCHES);
+export const useDeleteTopic = (topic: TopicMeant) =>
+  useAct(async (ask) => {
+    await askSame(ask, topic);
+    return ask(z.undefined(), at(topic.name), { method: "DELETE" });
+  }, TOUCHES);

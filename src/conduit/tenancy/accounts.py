@@ -19,7 +19,7 @@ from conduit.errors import (
 )
 from conduit.grants import Grant, check_grants, within
 from conduit.limits import KEY_LIMITS, NO_LIMITS, TenantLimits, check_limits
-from conduit.names import DEFAULT_TENANT, check_tenant, check_text
+from conduit.names import DEFAULT_TENANT, check_line, check_tenant
 from conduit.protocol.codec import format_time
 from conduit.redaction import MASK
 from conduit.storage.access import AccessStore
@@ -223,7 +223,7 @@ class Accounts:
         self, name: str | None, limits: TenantLimits | None, expires_at_ms: int | None
     ) -> None:
         if name is not None:
-            check_text(name, "name", NAME_MAX_CHARS)
+            check_line(name, "name", NAME_MAX_CHARS)
         if limits is not None:
             check_limits(limits, of_key=True)
         if expires_at_ms is not None and expires_at_ms <= self._clock.wall_ms():

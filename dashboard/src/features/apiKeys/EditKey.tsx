@@ -5,6 +5,7 @@ import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
+import { foreign } from "@/components/foreign";
 import { Leave, Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
 import { exactly } from "@/components/times";
@@ -87,7 +88,9 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
       <LimitFields fields={fields.limits} onChange={limits.change} only={KEY_LIMITS} />
       <Overtaken
         fields={[
-          ...own.overtaken.map((each) => (each === "name" ? `Name, now ${there.name}` : "Rights")),
+          ...own.overtaken.map((each) =>
+            each === "name" ? `Name, now ${foreign(there.name)}` : "Rights",
+          ),
           ...overtakenLimits(limits.overtaken, bounds),
         ]}
       />
@@ -95,7 +98,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
       <div className="flex flex-wrap justify-end gap-2">
         <Leave onClick={onDone}>Back</Leave>
         <Button look="primary" type="submit" unable={unable}>
-          {change.isPending ? "Saving…" : `Save key ${keyAnswer.name}`}
+          {change.isPending ? "Saving…" : `Save key ${foreign(keyAnswer.name)}`}
         </Button>
       </div>
     </ActForm>

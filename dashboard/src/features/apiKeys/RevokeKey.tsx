@@ -4,8 +4,11 @@ import type { KeyAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
+import { foreign } from "@/components/foreign";
+import { useOfTenant } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
 import { exactly } from "@/components/times";
+import { isTyped, toType } from "@/components/typed";
 import { consequences } from "@/features/apiKeys/model";
 import { isOwnKey } from "@/features/signin/model";
 import { useRevokeKey } from "@/services/apiKeys";
@@ -17,14 +20,17 @@ interface RevokeKeyProps {
 }
 
 export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
-  const { id, last_used_at, name } = keyAnswer;
+  const { id, last_used_at } = keyAnswer;
+  const name = foreign(keyAnswer.name);
+  const asked = toType(keyAnswer.name, id);
   const [typed, setTyped] = useState("");
   const { data: who } = useQuery(whoamiQuery());
   const revoke = useRevokeKey(id);
-  const isSame = typed === name;
+  const of = useOfTenant();
+  const isSame = isTyped(typed, asked);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isSame) revoke.start(undefined, onDone, () => `Key “${name}” was revoked`);
+    if (isSame) revoke.start(undefined, onDone, () => `Key “${name}”${of} was revoked`);
   };
   return (
     <ActForm className="space-y-4" onSubmit={submit}>
@@ -40,7 +46,7 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
       </ul>
       <Field
         autoComplete="off"
-        label={`Type ${name} to revoke it`}
+        label={`Type ${foreign(asked)} to revoke it`}
         onChange={(event) => setTyped(event.target.value)}
         spellCheck={false}
         value={typed}
@@ -51,7 +57,13 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
         <Button
           look="danger"
           type="submit"
-          unable={isSame ? null : "Type the name of the key first"}
+          unable={
+            isSame
+              ? null
+              : asked === id
+                ? "Type the id of the key first"
+                : "Type the name of the key first"
+          }
         >
           {revoke.isPending ? "Revoking…" : `Revoke key ${name}`}
         </Button>

@@ -4,6 +4,7 @@ import type { KeyAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
+import { foreign } from "@/components/foreign";
 import { Leave, Outcome } from "@/components/Outcome";
 import { OVERLAPS } from "@/features/apiKeys/model";
 import { isOwnKey } from "@/features/signin/model";
@@ -55,7 +56,7 @@ export function RotateKey({ keyAnswer, onDone }: RotateKeyProps) {
       <div className="flex flex-wrap justify-end gap-2">
         <Leave onClick={onDone}>Back</Leave>
         <Button look="primary" type="submit">
-          {rotate.isPending ? "Rotating…" : `Rotate key ${keyAnswer.name}`}
+          {rotate.isPending ? "Rotating…" : `Rotate key ${foreign(keyAnswer.name)}`}
         </Button>
       </div>
     </ActForm>

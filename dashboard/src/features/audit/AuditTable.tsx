@@ -2,6 +2,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { AuditAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
 import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Snippet } from "@/components/Snippet";
@@ -75,8 +76,8 @@ function Actor({ entry, name }: ActorProps) {
       title="Only what this one did"
       to={route.id}
     >
-      {name && <span>{name} </span>}
-      <span className={`font-mono ${name ? "text-dim" : ""}`}>{entry.actor}</span>
+      {name && <span>{foreign(name)} </span>}
+      <span className={`font-mono ${name ? "text-dim" : ""}`}>{foreign(entry.actor)}</span>
     </Link>
   );
 }
@@ -103,7 +104,7 @@ interface EntryProps extends ActorProps {
 function Entry({ entry, name, onClose }: EntryProps) {
   const rows: readonly (readonly [string, string])[] = [
     ["When", exactly(entry.at)],
-    ["Who", name ? `${name} (${entry.actor})` : entry.actor],
+    ["Who", name ? `${foreign(name)} (${foreign(entry.actor)})` : foreign(entry.actor)],
     ["What", `${said(entry.action)} (${entry.action})`],
     ["On", entry.target || "–"],
     ["Tenant", entry.tenant || "of none"],

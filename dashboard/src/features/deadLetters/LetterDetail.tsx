@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { Button, buttonClass } from "@/components/Button";
 import { Copy } from "@/components/Copy";
 import { Facts } from "@/components/Facts";
+import { foreign } from "@/components/foreign";
 import { bytes, count } from "@/components/format";
 import { Json } from "@/components/json/Json";
 import { Segments } from "@/components/Segments";
@@ -212,7 +213,9 @@ function Elsewhere({ messageId }: { readonly messageId: string }) {
   const message = useQuery(messageQuery(messageId));
   if (message.isError && !message.data) {
     return (
-      <p className="text-dim text-xs">What became of it elsewhere: {message.error.message}.</p>
+      <p className="text-dim text-xs">
+        What became of it elsewhere: {foreign(message.error.message)}.
+      </p>
     );
   }
   return message.data && <Deliveries message={message.data} />;

@@ -1,5 +1,6 @@
 // Which dead letters are meant: as it stands in the address, as the API is asked, and in words.
 
+import { foreign } from "@/components/foreign";
 import "@/api/withoutEval";
 
 import { z } from "zod";
@@ -75,18 +76,22 @@ export interface Chip {
 export function chips(search: Partial<LettersSearch>): Chip[] {
   const { q, reason, since, subscription, topic } = search;
   return [
-    ...(q ? [{ name: "q", text: `with “${q}”` } as const] : []),
-    ...(topic ? [{ name: "topic", text: `of topic ${topic}` } as const] : []),
+    ...(q ? [{ name: "q", text: `with “${foreign(q)}”` } as const] : []),
+    ...(topic ? [{ name: "topic", text: `of topic ${foreign(topic)}` } as const] : []),
     ...(subscription === undefined
       ? []
       : [{ name: "subscription", text: subscriptionText(subscription) } as const]),
-    ...(reason === undefined ? [] : [{ name: "reason", text: `reason: ${reason}` } as const]),
+    ...(reason === undefined
+      ? []
+      : [{ name: "reason", text: `reason: ${foreign(reason)}` } as const]),
     ...(since ? [{ name: "since", text: `died in the last ${since}` } as const] : []),
   ];
 }
 
 function subscriptionText(name: string): string {
-  return name === "" ? "of subscribers without a durable subscription" : `of subscription ${name}`;
+  return name === ""
+    ? "of subscribers without a durable subscription"
+    : `of subscription ${foreign(name)}`;
 }
 
 /** Which are meant, for a dialog: the whole sentence. */

@@ -1,4 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { foreign } from "@/components/foreign";
 import { count, counted } from "@/components/format";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import type { Look } from "@/features/messages/look";
@@ -53,7 +54,7 @@ function rowOf(letter: Letter): Row {
     publishedAt: letter.published_at,
     rowKey: letter.id,
     seq: letter.seq,
-    topic: `${letter.subscription ?? "not durable"}: ${letter.reason}`,
+    topic: `${letter.subscription ?? "not durable"}: ${foreign(letter.reason)}`,
     ...(letter.payload_lost && { text: "retention has removed the message" }),
   };
 }

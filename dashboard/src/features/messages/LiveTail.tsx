@@ -1,6 +1,7 @@
 import { ArrowUp, Pause, Play } from "lucide-react";
 import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
 import { count } from "@/components/format";
 import { LiveBadge } from "@/components/LiveBadge";
 import { Empty } from "@/components/states";
@@ -96,7 +97,7 @@ function Problem({ feed, view }: { readonly feed: TailFeed; readonly view: TailV
   return (
     <p className="flex flex-wrap items-center gap-2 text-bad" role="alert">
       {view.problem
-        ? `It cannot be followed: ${view.problem.message} (${view.problem.code})`
+        ? `It cannot be followed: ${foreign(view.problem.message)} (${view.problem.code})`
         : `It cannot be followed: ${view.machine.reason}`}
       <Button onClick={again}>Try again</Button>
     </p>

@@ -1,5 +1,6 @@
 // What is looked for, as it is typed: words, and tokens such as `key:a`, which are shown as chips.
 
+import { foreign } from "@/components/foreign";
 import type { Moment, Wanted } from "@/services/messages";
 
 export interface Filter {
@@ -96,7 +97,7 @@ const TAKERS: Readonly<Record<string, (found: Found, value: string) => void>> = 
   },
   id: (found, value) => {
     if (UUID.test(value)) found.id = value.toLowerCase();
-    else found.problems.push(`“${value}” is no id of a message.`);
+    else found.problems.push(`“${foreign(value)}” is no id of a message.`);
   },
   key: (found, value) => {
     found.key = value;
@@ -104,7 +105,7 @@ const TAKERS: Readonly<Record<string, (found: Found, value: string) => void>> = 
   seq: (found, value) => {
     const seq = Number(value);
     if (/^\d+$/.test(value) && Number.isSafeInteger(seq)) found.fromSeq = seq;
-    else found.problems.push(`“${value}” is no number of a message.`);
+    else found.problems.push(`“${foreign(value)}” is no number of a message.`);
   },
   state: (found, value) => {
     if (value === "dead") found.isDead = true;
@@ -118,7 +119,7 @@ function moment(found: Found, name: string, value: string): Moment | null {
   // With a date alone, or without a zone, nobody knows whose midnight is meant.
   const at = /\dT\d.*(?:Z|[+-]\d\d:?\d\d)$/.test(value) ? Date.parse(value) : Number.NaN;
   if (!Number.isNaN(at)) return { at: new Date(at).toISOString() };
-  found.problems.push(`“${value}” is no time: ${name}:-15m, or ${name}:2026-11-30T10:00Z`);
+  found.problems.push(`“${foreign(value)}” is no time: ${name}:-15m, or ${name}:2026-11-30T10:00Z`);
   return null;
 }
 

@@ -1,6 +1,7 @@
 // What became of a message, in words.
 
 import type { DeliveryAnswer } from "@/api/schema";
+import { foreign } from "@/components/foreign";
 import { count } from "@/components/format";
 
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -27,7 +28,7 @@ export function meaning(delivery: DeliveryAnswer): string {
   const isAcked = state === "acked" && redriven_at !== null;
   const parts = [isAcked ? "acked since, or passed over by a seek" : (MEANINGS[state] ?? state)];
   if (attempts > 0) parts.push(`${count(attempts)} ${attempts === 1 ? "attempt" : "attempts"}`);
-  if (last_reason !== null) parts.push(`last because of “${last_reason}”`);
+  if (last_reason !== null) parts.push(`last because of “${foreign(last_reason)}”`);
   return parts.join("; ");
 }
 

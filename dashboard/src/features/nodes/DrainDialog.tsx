@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { NodeAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
 import { counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
@@ -63,7 +64,7 @@ function Progress({ first, id, isDraining }: ProgressProps) {
       <p aria-live="polite">{progressText(id, now, isDraining)}</p>
       {!isThere(now, isDraining) && (
         <p className="text-dim text-xs">
-          It goes on if this is closed. {first.problem && `${first.problem}.`}
+          It goes on if this is closed. {first.problem && `${foreign(first.problem)}.`}
         </p>
       )}
     </>

@@ -1,6 +1,7 @@
 // What somebody should look at of dead letters: of each tenant that has any.
 
 import type { Attentive, DeadLetterList } from "@/api/schema";
+import { foreign } from "@/components/foreign";
 import { count, counted } from "@/components/format";
 import { type Item, ofTenant, type Whose } from "@/features/overview/item";
 
@@ -48,7 +49,7 @@ function cause({ reason, subscription, topic }: DeadLetterList["dead_letters"][n
   const who = subscription
     ? `of subscription “${subscription}”`
     : "of a subscriber without a durable subscription";
-  return `topic “${topic}”, ${who}: ${reason ? `“${reason}”` : "without a reason"}`;
+  return `topic “${topic}”, ${who}: ${reason ? `“${foreign(reason)}”` : "without a reason"}`;
 }
 
 function rest(letters: number, tenants: number): Item {

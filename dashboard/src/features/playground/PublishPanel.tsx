@@ -3,6 +3,7 @@ import type { FormEvent } from "react";
 import { asApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Field, inputClass } from "@/components/Field";
+import { foreign } from "@/components/foreign";
 import { count } from "@/components/format";
 import type { Publishing } from "@/features/playground/batch";
 import { setDraft } from "@/features/playground/draft";
@@ -186,7 +187,7 @@ function Outcome({
       )}
       {problem && (
         <p className="text-bad">
-          {problem.message} ({problem.code})
+          {foreign(problem.message)} ({problem.code})
         </p>
       )}
       {isMissing && <CreateIt topic={topic} />}
@@ -204,12 +205,12 @@ function CreateIt({ topic }: { readonly topic: string }) {
   return (
     <>
       <Button onClick={() => create.start({ name: topic, retention: {} })} unable={unable}>
-        Create topic {topic}
+        Create topic {foreign(topic)}
       </Button>
       {create.error && (
         <p className="text-bad">
           {asApiError(create.error).isOutcomeUnknown && "It may have been created: "}
-          {create.error.message}
+          {foreign(create.error.message)}
         </p>
       )}
     </>

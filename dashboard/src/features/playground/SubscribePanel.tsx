@@ -1,6 +1,7 @@
 import type { FormEvent } from "react";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
+import { foreign } from "@/components/foreign";
 import { count } from "@/components/format";
 import { Segments } from "@/components/Segments";
 import { InboxList } from "@/features/playground/InboxList";
@@ -32,7 +33,7 @@ export function SubscribePanel(props: SubscribePanelProps) {
       <div aria-live="polite" className="space-y-1">
         {view.problem && (
           <p className="text-bad">
-            {view.problem.message} ({view.problem.code})
+            {foreign(view.problem.message)} ({view.problem.code})
             {view.following === "waiting" && "; it is tried again"}
           </p>
         )}

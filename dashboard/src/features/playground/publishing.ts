@@ -1,5 +1,6 @@
 // What is published from the playground: templates that are filled in, and when each of many is due.
 
+import { foreign } from "@/components/foreign";
 import { JsonProblem, lines } from "@/components/json/lossless";
 
 /** At most so many in one go, and so many in a second: a playground is no load test. */
@@ -95,7 +96,8 @@ export function parseHeaders(text: string): Headers {
   for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
     const at = line.indexOf(":");
     const name = line.slice(0, at).trim();
-    if (at < 0 || name === "") problem ??= `A header is a line such as trace: 7f3a, not “${line}”.`;
+    if (at < 0 || name === "")
+      problem ??= `A header is a line such as trace: 7f3a, not “${foreign(line)}”.`;
     else found.set(name, line.slice(at + 1).trim());
   }
   if (found.size > HEADERS_MAX_COUNT) {

@@ -5,6 +5,7 @@ import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import type { WhoAmI } from "@/api/schema";
 import { Button } from "@/components/Button";
+import { foreign } from "@/components/foreign";
 import { OtherTenant } from "@/components/Modal";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading } from "@/components/states";
@@ -91,7 +92,7 @@ function OfTenant({ children }: { readonly children: ReactNode }) {
             <Button onClick={() => refetch()}>Look again</Button>
           </>
         }
-        title={`There is no tenant “${chosen}”`}
+        title={`There is no tenant “${foreign(chosen ?? "")}”`}
       >
         It was deleted, or the link is wrong. The tenants that there are can be chosen where this
         one is.

@@ -2,6 +2,7 @@
 
 import type { ApiError } from "@/api/errors";
 import type { Grant, WhoAmI } from "@/api/schema";
+import { foreign } from "@/components/foreign";
 import { NOT_KEPT } from "@/services/session";
 
 /** Why signing in failed, for who has typed the key. */
@@ -12,12 +13,12 @@ export function whyNot({ code, message, retryAfterS }: ApiError, key: string): s
       : " Keys that this server makes begin with ck_live_; a DEFAULT_API_KEY can be anything.";
     return `This key is wrong, or it was revoked or has expired.${form}`;
   }
-  if (code === "forbidden") return `This key cannot sign in: ${message}.`;
+  if (code === "forbidden") return `This key cannot sign in: ${foreign(message)}.`;
   if (code === NOT_KEPT) {
-    return `The key is good, but its session does not count: ${message}. The browser may keep no cookies of this address.`;
+    return `The key is good, but its session does not count: ${foreign(message)}. The browser may keep no cookies of this address.`;
   }
   const again = retryAfterS === null ? "" : ` Try again in ${retryAfterS} s.`;
-  return `The key could not be checked: ${message}.${again}`;
+  return `The key could not be checked: ${foreign(message)}.${again}`;
 }
 
 /** Why a session is over, as far as the page can know. */
@@ -45,9 +46,9 @@ export function grantText({ scope, subscriptions, topics }: Grant): string {
   return `${scope}${of}${by}`;
 }
 
-/** By what people know who it is. */
+/** By what people know who it is, for a sentence. */
 export function nameOf({ actor, key_name }: Pick<WhoAmI, "actor" | "key_name">): string {
-  return key_name ?? actor.replace("default_api_key", "DEFAULT_API_KEY");
+  return foreign(key_name ?? actor.replace("default_api_key", "DEFAULT_API_KEY"));
 }
 
 export function isOwnKey(who: WhoAmI | undefined, keyId: string): boolean {

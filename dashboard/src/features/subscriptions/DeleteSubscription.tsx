@@ -2,11 +2,13 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER } from "@/components/Another";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
-import { Modal } from "@/components/Modal";
+import { Modal, useOfTenant } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
+import { isTyped } from "@/components/typed";
 import { useDeleteSubscription } from "@/services/subscriptions";
 
 interface DeleteSubscriptionProps {
@@ -18,8 +20,11 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
   const { dead_count, lag, name, subscribers } = subscription;
   const [typed, setTyped] = useState("");
   const navigate = useNavigate();
-  const remove = useDeleteSubscription(name);
-  const isSame = typed === name;
+  const of = useOfTenant();
+  const [opened] = useState(subscription);
+  const remove = useDeleteSubscription(opened);
+  const isOther = subscription.created_at !== opened.created_at && !remove.isPending;
+  const isSame = isTyped(typed, name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!isSame) return;
@@ -30,7 +35,7 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
     remove.start(
       undefined,
       done,
-      () => `Subscription “${name}” was deleted, ${counted(lag, "message")} unsettled`,
+      () => `Subscription “${name}”${of} was deleted, ${counted(lag, "message")} unsettled`,
     );
   };
   return (
@@ -54,13 +59,14 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
           spellCheck={false}
           value={typed}
         />
+        {isOther && <Another what="subscription" />}
         <Outcome act={remove} may="It may have been deleted" not="It was not deleted" />
         <div className="flex flex-wrap justify-end gap-2">
           <Leave onClick={onClose}>Keep it</Leave>
           <Button
             look="danger"
             type="submit"
-            unable={isSame ? null : "Type the name of the subscription first"}
+            unable={isOther ? IS_OTHER : isSame ? null : "Type the name of the subscription first"}
           >
             {remove.isPending ? "Deleting…" : `Delete subscription, ${count(lag)} unsettled`}
           </Button>

@@ -10,6 +10,7 @@ import { Modal } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
 import { Clock } from "@/components/Time";
+import { isTyped } from "@/components/typed";
 import {
   AGAIN_TYPED_COUNT,
   gapWords,
@@ -163,7 +164,7 @@ function Place({ at, is, next, seq }: PlaceProps) {
     <span>
       #{count(seq)}{" "}
       <span className="text-dim text-xs">
-        {is !== "stored" && placeWords(is, next)} {at && <Clock at={at} now={Date.now()} />}
+        {placeWords(is, next)} {at && <Clock at={at} now={Date.now()} />}
       </span>
     </span>
   );
@@ -177,7 +178,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
   const [typed, setTyped] = useState("");
   const seek = useSeek(name);
   const wantsName = Math.max(plan.again_count ?? 0, plan.skipped_count ?? 0) > AGAIN_TYPED_COUNT;
-  const isReady = !wantsName || typed === name;
+  const isReady = !wantsName || isTyped(typed, name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (isReady) seek.start(start, onDone);

@@ -137,6 +137,7 @@ it("a state is a word: the worst that is so", () => {
 describe("what a seek finds", () => {
   it("says of a number whether it was removed, and what comes instead, or is not published yet", () => {
     expect(placeWords("not_published", null)).toBe("not published yet");
+    expect(placeWords(undefined, null)).toBe("");
     expect(placeWords("removed", null)).toBe("removed");
     expect(placeWords("removed", 1_201)).toBe("removed; the next that is stored is #1,201,");
   });

@@ -184,9 +184,11 @@ export function gapWords({ from_seq, reason, to_seq, topic, was_published }: Gap
 
 type NumberIs = TopicMove["next_is"];
 
-/** What a number is that has no time of its own. `next`: the first message behind it that is stored. */
+/** What a number is that has no time of its own; nothing if the server does not say it. `next`: the first message behind
+ * it that is stored. */
 export function placeWords(is: NumberIs, next: number | null | undefined): string {
-  if (is !== "removed") return "not published yet";
+  if (is === "not_published") return "not published yet";
+  if (is !== "removed") return "";
   return next ? `removed; the next that is stored is #${count(next)},` : "removed";
 }
 

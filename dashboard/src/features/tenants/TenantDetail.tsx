@@ -11,6 +11,7 @@ import { Leave, Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
 import { Failure, Loading } from "@/components/states";
 import { exactly } from "@/components/times";
+import { isTyped } from "@/components/typed";
 import { useEdits } from "@/components/useEdits";
 import { Bars } from "@/features/tenants/Bars";
 import { LimitFields } from "@/features/tenants/LimitFields";
@@ -135,7 +136,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
   const [typed, setTyped] = useState("");
   const remove = useDeleteTenant(tenant.name);
   const { dead_letters, keys } = tenant.usage;
-  const isSame = typed === tenant.name;
+  const isSame = isTyped(typed, tenant.name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const said = () => `Tenant “${tenant.name}” was deleted, ${counted(keys, "key")}`;

@@ -2,11 +2,13 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER } from "@/components/Another";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
-import { Modal } from "@/components/Modal";
+import { Modal, useOfTenant } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
+import { isTyped } from "@/components/typed";
 import { storedCount } from "@/features/topics/model";
 import { useDeleteTopic } from "@/services/topics";
 
@@ -26,9 +28,12 @@ export function DeleteTopic({ onClose, topic }: DeleteTopicProps) {
 function Form({ onClose, topic }: DeleteTopicProps) {
   const [typed, setTyped] = useState("");
   const navigate = useNavigate();
-  const remove = useDeleteTopic(topic.name);
+  const of = useOfTenant();
+  const [opened] = useState(topic);
+  const remove = useDeleteTopic(opened);
+  const isOther = topic.epoch !== opened.epoch && !remove.isPending;
   const stored = counted(storedCount(topic), "message");
-  const isSame = typed === topic.name;
+  const isSame = isTyped(typed, topic.name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!isSame) return;
@@ -36,7 +41,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
       onClose();
       void navigate({ search: { q: "" }, to: "/topics" });
     };
-    remove.start(undefined, done, () => `Topic “${topic.name}” was deleted, ${stored}`);
+    remove.start(undefined, done, () => `Topic “${topic.name}”${of} was deleted, ${stored}`);
   };
   return (
     <ActForm className="space-y-4" onSubmit={submit}>
@@ -58,13 +63,14 @@ function Form({ onClose, topic }: DeleteTopicProps) {
         spellCheck={false}
         value={typed}
       />
+      {isOther && <Another what="topic" />}
       <Outcome act={remove} may="The topic may have been deleted" not="The topic was not deleted" />
       <div className="flex flex-wrap justify-end gap-2">
         <Leave onClick={onClose}>Keep it</Leave>
         <Button
           look="danger"
           type="submit"
-          unable={isSame ? null : "Type the name of the topic first"}
+          unable={isOther ? IS_OTHER : isSame ? null : "Type the name of the topic first"}
         >
           {remove.isPending ? "Deleting…" : `Delete topic and ${stored}`}
         </Button>

@@ -1,37 +1,43 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER } from "@/components/Another";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count, counted } from "@/components/format";
-import { Modal } from "@/components/Modal";
+import { Modal, useOfTenant } from "@/components/Modal";
 import { Outcome } from "@/components/Outcome";
 import { Failure, Loading } from "@/components/states";
-import { purgeCountQuery, usePurgeTopic } from "@/services/topics";
+import { isTyped } from "@/components/typed";
+import { purgeCountQuery, type TopicMeant, usePurgeTopic } from "@/services/topics";
 
 interface PurgeTopicProps {
-  readonly name: string;
   readonly onClose: () => void;
   readonly open: boolean;
+  readonly topic: TopicMeant;
 }
 
-export function PurgeTopic({ name, onClose, open }: PurgeTopicProps) {
+export function PurgeTopic({ onClose, open, topic }: PurgeTopicProps) {
   return (
-    <Modal onClose={onClose} open={open} title={`Purge ${name}?`}>
-      <Form name={name} onClose={onClose} />
+    <Modal onClose={onClose} open={open} title={`Purge ${topic.name}?`}>
+      <Form onClose={onClose} topic={topic} />
     </Modal>
   );
 }
 
-function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
+function Form({ onClose, topic }: Omit<PurgeTopicProps, "open">) {
   const [typed, setTyped] = useState("");
   const [done, setDone] = useState(0);
-  const matched = useQuery(purgeCountQuery(name));
-  const purge = usePurgeTopic(name, setDone);
+  const [opened] = useState(topic);
+  const { name } = opened;
+  const purge = usePurgeTopic(opened, setDone);
+  const matched = useQuery({ ...purgeCountQuery(name), enabled: !purge.isPending });
+  const isOther = topic.epoch !== opened.epoch;
+  const of = useOfTenant();
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (typed === name && !purge.isSuccess)
-      purge.start(undefined, onClose, (end) => ended(name, end));
+    if (isTyped(typed, name) && !purge.isSuccess)
+      purge.start(undefined, onClose, (end) => ended(`“${name}”${of}`, end));
   };
   if (matched.isPending) return <Loading rows={2} what="how many messages there are" />;
   if (!matched.data) {
@@ -56,6 +62,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
         spellCheck={false}
         value={typed}
       />
+      {isOther && <Another what="topic" />}
       <Outcome
         act={purge}
         may={`It has ended after ${count(done)} messages, and more may be gone`}
@@ -66,7 +73,9 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
         <Button
           look="danger"
           type="submit"
-          unable={typed === name ? null : "Type the name of the topic first"}
+          unable={
+            isOther ? IS_OTHER : isTyped(typed, name) ? null : "Type the name of the topic first"
+          }
         >
           {purge.isPending ? `Purging, ${count(done)} so far…` : `Purge ${which}`}
         </Button>
@@ -100,7 +109,7 @@ interface End {
   readonly hasMore: boolean;
 }
 
-function ended(name: string, { count: purgedCount, hasMore }: End): string {
+function ended(which: string, { count: purgedCount, hasMore }: End): string {
   const rest = hasMore ? ". It was stopped: the rest is kept" : "";
-  return `Topic “${name}” was purged, ${counted(purgedCount, "message")}${rest}`;
+  return `Topic ${which} was purged, ${counted(purgedCount, "message")}${rest}`;
 }

@@ -12,7 +12,7 @@ from conduit.core.access import KeyRecord
 from conduit.errors import Forbidden, InvalidRequest
 from conduit.grants import GRANTS_MAX_COUNT, Grant
 from conduit.limits import LIMIT_MAX, NO_LIMITS, TenantLimits
-from conduit.names import KEY_ID_SCHEMA
+from conduit.names import KEY_ID_SCHEMA, LINE_PATTERN
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import KeyAnswer, KeyCreated, KeyList
 from conduit.server.rest.access import From, Managing, whole
@@ -58,7 +58,10 @@ Scopes = Annotated[
     ),
 ]
 Bound = Annotated[int, Field(ge=0, le=LIMIT_MAX)] | None
-Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX_CHARS)]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=NAME_MAX_CHARS, json_schema_extra={"pattern": LINE_PATTERN}),
+]
 Ttl = Annotated[float, Field(gt=0, le=TTL_MAX_S, allow_inf_nan=False)]
 KeyId = Annotated[str, Path(alias="id", json_schema_extra=KEY_ID_SCHEMA)]
 
