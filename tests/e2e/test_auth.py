@@ -102,6 +102,8 @@ def test_a_key_from_its_beginning_to_its_end(operator: Caller, server: RunningSe
         socket.subscribe("a.b")
         made(manager.ask("DELETE", f"/api/keys/{key['id']}"), 200)
         assert socket.closed(timeout=5)[0] == 4501
+    ended = made(manager.ask("GET", f"/api/keys/{key['id']}"), 200)
+    assert (ended["revoked_at"] is None, ended["rotating_until"]) == (False, None)
     assert web.ask("GET", "/api/whoami").code == "unauthenticated"
     assert manager.ask("GET", "/api/keys/nosuchid").code == "key_not_found"
     assert operator.ask("GET", f"/api/keys/{key['id']}").code == "key_not_found"

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   consequences,
+  endsOf,
   grantsOf,
   NOTHING_CHOSEN,
   patterns,
@@ -26,6 +27,16 @@ describe("the state of a key", () => {
   ])("is what it is worth now", (answer, label, isGood) => {
     expect(stateOf(answer, NOW)).toMatchObject({ isGood, label });
   });
+});
+
+it.each([
+  [key(), ["Ends"]],
+  [key({ rotating_until: at(1) }), ["Ends", "Old secret until"]],
+  [key({ rotating_until: at(-1) }), ["Ends"]],
+  [key({ expires_at: at(-1), rotating_until: at(1) }), ["Ended"]],
+  [key({ revoked_at: at(-1), rotating_until: at(1) }), ["Revoked"]],
+])("of the end of a key that is said which is to come, or has", (answer, names) => {
+  expect(endsOf(answer, NOW).map(([name]) => name)).toEqual(names);
 });
 
 describe("rights", () => {
