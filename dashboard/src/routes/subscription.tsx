@@ -9,6 +9,7 @@ import { Back } from "@/components/Back";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Page } from "@/components/Page";
+import { Reason } from "@/components/Reason";
 import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
 import { Allowed } from "@/features/signin/Allowed";
@@ -39,7 +40,7 @@ function Subscription({ name }: { readonly name: string }) {
   const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
   // Of which topics it is, only its answer would say.
   const whyHidden = isForbidden(found.error)
-    ? `The key may not manage “${name}”: its right is for other topics.`
+    ? `The key may not manage “${name}”: its scope manage is for other topics.`
     : null;
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone || whyHidden ? undefined : found.data;
@@ -142,6 +143,7 @@ function Actions({ onDelete, onSeek, subscription }: ActionsProps) {
           {asApiError(pause.error).message}
         </span>
       )}
+      <Reason text={unable} />
       <Button
         onClick={() => pause.start(!paused)}
         title={paused ? "It goes on where it was paused" : "Messages go on being kept for it"}

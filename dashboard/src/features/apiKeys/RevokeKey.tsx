@@ -51,6 +51,7 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
         <Button
           look="danger"
           type="submit"
+          told="before"
           unable={isSame ? null : "Type the name of the key first"}
         >
           {revoke.isPending ? "Revoking…" : `Revoke key ${name}`}

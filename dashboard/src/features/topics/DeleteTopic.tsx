@@ -64,6 +64,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
         <Button
           look="danger"
           type="submit"
+          told="before"
           unable={isSame ? null : "Type the name of the topic first"}
         >
           {remove.isPending ? "Deleting…" : `Delete topic and ${stored}`}

@@ -66,6 +66,7 @@ function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
         <Button
           look="danger"
           type="submit"
+          told="before"
           unable={typed === name ? null : "Type the name of the topic first"}
         >
           {purge.isPending ? `Purging, ${count(done)} so far…` : `Purge ${which}`}
