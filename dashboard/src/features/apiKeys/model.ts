@@ -67,9 +67,14 @@ export function stateOf(key: KeyAnswer, now: number): KeyState {
     return { about, isGood: true, label: "rotating", tone: "info" };
   }
   if (left !== null && left < SOON_MS) {
-    return { about: "It ends within a week.", isGood: true, label: "ends soon", tone: "warn" };
+    return {
+      about: "It ends within a week.",
+      isGood: true,
+      label: "active, ends soon",
+      tone: "warn",
+    };
   }
-  return { about: "Requests with it are accepted.", isGood: true, label: "good", tone: "ok" };
+  return { about: "Requests with it are accepted.", isGood: true, label: "active", tone: "ok" };
 }
 
 /** What there is to say of its end, each with its name. */
