@@ -317,3 +317,62 @@ async def test_a_topic_that_goes_while_a_subscription_is_counted_is_none_that_it
     await task
     await counted(bench)
     assert (await bench.broker.subscriptions.get(T, "s")).lag == backlog(bench) == 3
+
+
+async def lacks(bench: Bench, count: int) -> None:
+    """Everybody says so of the subscription, without counting it first."""
+    assert backlog(bench) == count
+    record = bench.broker._owned.find(T, "s")
+    lag = bench.broker._engine.lags.by_id[record.subscription_id]
+    assert (lag.is_known, lag.count) == (True, count)
+
+
+@pytest.mark.parametrize("has_run", [False, True])
+async def test_topics_that_come_and_go_while_a_subscription_does_not_run_are_never_of_its_lag(
+    bench: Bench, has_run
+):
+    await bench.broker.topics.create(T, "t")
+    await create(bench, "s", ">")
+    await bench.publish_many("t", 5)
+    if has_run:
+        await takes_all(bench, 5)
+    await counted(bench)
+    kept_count = 0 if has_run else 5
+    for number in range(3):
+        await bench.broker.topics.create(T, f"u{number}", Retention(max_messages=2))
+        await bench.publish_many(f"u{number}", 4)
+        await lacks(bench, kept_count + 4)
+        await bench.broker.topics.delete(T, f"u{number}")
+        await lacks(bench, kept_count)
+    # And one of which retention had removed some, counted or not.
+    for is_counted_again in (False, True):
+        await bench.broker.topics.create(T, "v", Retention(max_messages=2))
+        await bench.publish_many("v", 4)
+        await bench.broker._housekeeper.round()
+        if is_counted_again:
+            await counted(bench)
+            await lacks(bench, kept_count + 2)
+        await bench.broker.topics.delete(T, "v")
+        await counted(bench)
+        await lacks(bench, kept_count)
+
+
+async def test_who_asks_after_a_start_while_a_topic_goes_is_told_what_is_lacking_all_the_same():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        for name in ("t", "u"):
+            await bench.broker.topics.create(T, name)
+        await create(bench, "s", ">")
+        await bench.publish_many("t", 5)
+        await takes_all(bench, 5)
+        await bench.publish_many("t", 2)
+    async with running_broker(store) as bench:
+        store.held.add("counted")
+        record = bench.broker._owned.find(T, "s")
+        asked = bench.broker.subscriptions._counting.known(record)
+        task = asyncio.get_running_loop().create_task(asked)
+        await bench.until(lambda: "counted" in store.waiting)
+        # What the store says by then is of no use for the count.
+        await bench.broker.topics.delete(T, "u")
+        store.release()
+        assert (await task).count == 2

@@ -3,6 +3,7 @@ import type { Tone } from "@/components/stateColours";
 import type { LiveState, Machine } from "@/live/machine";
 
 const LOOK: Readonly<Record<LiveState, readonly [Tone, string]>> = {
+  away: ["idle", "Not connected"],
   asking: ["idle", "Connecting"],
   off: ["idle", "Not connected"],
   open: ["ok", "Connected"],

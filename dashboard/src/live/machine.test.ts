@@ -39,6 +39,30 @@ describe("a live connection", () => {
     expect(step(machine, { kind: "due" }, ROLL)[1]).toEqual([{ do: "ask" }]);
   });
 
+  it("is closed when the page is left, takes nothing meanwhile, and opens when somebody comes back to it", () => {
+    const before = [
+      [START],
+      OPENED.slice(0, 2),
+      OPENED,
+      [...OPENED, closed(1006)],
+    ] satisfies (readonly Happening[])[];
+    for (const happenings of before) {
+      const [machine, effects] = having(...happenings, { kind: "left" });
+      expect([machine.state, effects]).toEqual(["away", [{ do: "drop" }]]);
+      for (const kind of ["due", "start", "opened", "left", "silent"] as const) {
+        expect(step(machine, { kind }, ROLL)).toEqual([machine, []]);
+      }
+      const [again, then] = step(machine, { kind: "back" }, ROLL);
+      expect([again.state, then]).toEqual(["asking", [{ do: "ask" }]]);
+      expect(step(machine, { kind: "stop" }, ROLL)[0]).toBe(OFF);
+    }
+    for (const happenings of [[], [START], OPENED]) {
+      const [machine] = having(...happenings);
+      expect(step(machine, { kind: "back" }, ROLL)).toEqual([machine, []]);
+    }
+    expect(step(OFF, { kind: "left" }, ROLL)).toEqual([OFF, []]);
+  });
+
   it("waits longer after each failure, up to a bound, and forgets them when it has lived", () => {
     expect([0, 1, 2, 3].map((failures) => backoffMs(failures, 1))).toEqual([100, 200, 400, 800]);
     expect(backoffMs(1_000, 1)).toBe(BACKOFF_MAX_MS);

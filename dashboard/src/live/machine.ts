@@ -1,8 +1,9 @@
 // A live connection as a machine: named states, a table of what happens in each, and no clock, no socket, no dice.
 
 /** `off`: nobody wants one. `asking`: for its address, with a ticket where keys are asked for. `waiting`: before the
- * next try. `refused`: trying again is of no use. */
-export type LiveState = "asking" | "off" | "open" | "opening" | "refused" | "waiting";
+ * next try. `refused`: trying again is of no use. `away`: nobody sees the page; a browser may keep it for who comes
+ * back to it. */
+export type LiveState = "asking" | "away" | "off" | "open" | "opening" | "refused" | "waiting";
 
 export interface Machine {
   readonly state: LiveState;
@@ -15,7 +16,7 @@ export interface Machine {
 }
 
 export type Happening =
-  | { readonly kind: "start" | "stop" | "opened" | "due" | "silent" }
+  | { readonly kind: "start" | "stop" | "opened" | "due" | "silent" | "left" | "back" }
   | { readonly kind: "addressed"; readonly url: string }
   | {
       readonly kind: "unaddressed";
@@ -72,25 +73,33 @@ const ask = (machine: Machine): Step => [
   [{ do: "ask" }],
 ];
 const stop: Handler<"stop"> = () => [OFF, [{ do: "drop" }]];
+const left: Handler<"left"> = (machine) => [
+  { ...machine, reason: "this page was left", state: "away" },
+  [{ do: "drop" }],
+];
 
 /** What happens in which state. What a state does not name changes nothing there. */
 const TABLE: Readonly<Record<LiveState, Row>> = {
   asking: {
     addressed: (machine, { url }) => [{ ...machine, state: "opening" }, [{ do: "open", url }]],
+    left,
     stop,
     unaddressed: (machine, { afterMs, mayRetry, reason }, roll) =>
       mayRetry ? later(told(machine, afterMs), reason, roll) : refused(machine, reason),
   },
+  away: { back: ask, stop },
   off: { start: ask },
   open: {
     closed: lost,
     closing: (machine, { afterMs }) => [told(machine, afterMs), []],
+    left,
     silent: (machine, _, roll) =>
       later(machine, "the server has gone silent", roll, [{ do: "drop" }]),
     stop,
   },
   opening: {
     closed: lost,
+    left,
     opened: (machine) => [{ ...machine, reason: null, state: "open" }, []],
     silent: (machine, _, roll) =>
       later(machine, "the server has gone silent", roll, [{ do: "drop" }]),
@@ -100,7 +109,7 @@ const TABLE: Readonly<Record<LiveState, Row>> = {
     start: (machine) => ask({ ...machine, failures: 0, reason: null }),
     stop,
   },
-  waiting: { due: ask, start: ask, stop },
+  waiting: { due: ask, left, start: ask, stop },
 };
 
 /** The next state, and what is to be done for it. `roll`: from 0 to 1. */

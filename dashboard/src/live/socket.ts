@@ -46,10 +46,7 @@ export class LiveSocket {
   }
 
   start(): void {
-    // What was refused to a session that has ended may be open to the next one, in whatever tab that was begun.
-    this.#unhear ??= onSessionChange(() => {
-      if (this.#machine.state === "refused") this.#happen({ kind: "start" });
-    });
+    this.#unhear ??= this.#hearAround();
     this.#happen({ kind: "start" });
   }
 
@@ -57,6 +54,23 @@ export class LiveSocket {
     this.#unhear?.();
     this.#unhear = null;
     this.#happen({ kind: "stop" });
+  }
+
+  #hearAround(): () => void {
+    // What was refused to a session that has ended may be open to the next one, in whatever tab that was begun.
+    const unhear = onSessionChange(() => {
+      if (this.#machine.state === "refused") this.#happen({ kind: "start" });
+    });
+    // A page that was left may be kept as it is, with its connection, and would take what nobody sees.
+    const left = () => this.#happen({ kind: "left" });
+    const back = () => this.#happen({ kind: "back" });
+    window.addEventListener("pagehide", left);
+    window.addEventListener("pageshow", back);
+    return () => {
+      unhear();
+      window.removeEventListener("pagehide", left);
+      window.removeEventListener("pageshow", back);
+    };
   }
 
   /** Whether it could be handed to the browser; what was is not known to have arrived. */

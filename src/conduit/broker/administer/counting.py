@@ -148,6 +148,9 @@ class Counting:
             return await self._look(record, lag)
         if not lag.is_known:
             await self._count([(record, lag)])
+        if not lag.is_known:
+            # It is about to run, or has changed meanwhile.
+            return await self._look(record, lag)
         return lag
 
     async def _cover(self, record: SubscriptionRecord, lag: Lag) -> None:
@@ -190,6 +193,7 @@ class Counting:
             return None
         # Not after the answer: what retention has removed meanwhile may be in it, or not. So it may count as
         # lacking, which is counted again, and never as taken twice.
+        lag.rests()
         coverage = lag.coverage
         return _Asked(record, lag, coverage.trims, coverage.removed, lag.changes)
 

@@ -24,6 +24,8 @@ class Account:
         self._has_begun = False
         # Of one that was closed.
         self._left: dict[int, Place] = {}
+        if lag is not None:
+            lag.runs()
         # What was found in the topics that it has looked at, less what was known before; since when.
         self._taken = Place(0, 0)
         self._trims = 0
@@ -103,6 +105,7 @@ class Account:
     def close(self) -> None:
         """It does not run any more, and what it has taken by now is stored."""
         if self._lag is not None:
+            self._lag.rests()
             self._left = self._lag.places
             self._lag.places = {}
             self._lag = None

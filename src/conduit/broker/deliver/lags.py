@@ -12,6 +12,7 @@ after the start.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class Coverage:
         "allowance",
         "known_count",
         "lags",
+        "newest_id",
         "published",
         "reached",
         "removed",
@@ -52,6 +54,8 @@ class Coverage:
         # Of these, those whose lag is known.
         self.known_count = 0
         self.topic_count = 0
+        # Of the topics that are or were counted, the highest id.
+        self.newest_id = 0
         # The sums over all topics of the last number, and of what retention has removed.
         self.published = 0
         self.removed = 0
@@ -65,6 +69,8 @@ class Coverage:
         return self.reached is None or topic.name <= self.reached
 
 
+# No topic has a higher one.
+EVERY_ID = sys.maxsize
 # Of a lag that was not known here.
 NO_MARKS: tuple[int | None, int | None] = (None, None)
 
@@ -82,6 +88,7 @@ class Lag:
         "open_count",
         "places",
         "ring",
+        "seen_id",
         "taken",
         "trims",
     )
@@ -97,8 +104,10 @@ class Lag:
         # Whether it is this node's to count, and by which ring: see administer/counting.py.
         self.is_here = True
         self.ring: Ring | None = None
-        # `trims` as it was then.
-        self.trims = 0
+        # `trims` as it was then; None: it has to be counted again.
+        self.trims: int | None = 0
+        # It has taken nothing of topics with higher ids: it has not run since they were made.
+        self.seen_id = 0
         # What it was at the last two looks for growth, the older one first, as far as it was known here all
         # the time since: see administer/attention.py.
         self.marks = NO_MARKS
@@ -137,6 +146,14 @@ class Lag:
             self.coverage.known_count -= 1
             coverage = self.coverage
             self._all.count(coverage, self.taken - coverage.published - self.open_count)
+
+    def runs(self) -> None:
+        """It runs here: it says itself what it takes, also of topics that are made from now on."""
+        self.seen_id = EVERY_ID
+
+    def rests(self) -> None:
+        """It does not run here any more, or is about to be counted."""
+        self.seen_id = self.coverage.newest_id
 
     def jumped(self) -> None:
         """It has another owner, or a seek has moved it: that it lacks more than before is no growth."""
@@ -244,6 +261,7 @@ class Lags:
     def add(self, coverage: Coverage, topic: Topic) -> None:
         """Count a topic."""
         coverage.topic_count += 1
+        coverage.newest_id = max(coverage.newest_id, topic.topic_id)
         coverage.published += topic.last_seq
         coverage.removed += topic.first_seq - 1
         self.count(coverage, topic.last_seq * coverage.known_count)
@@ -251,16 +269,20 @@ class Lags:
             coverage.trims += 1
 
     def topic_deleted(self, topic: Topic) -> None:
-        """The topic is gone. Those that do not run are taken to have had all of it until they are counted."""
+        """The topic is gone. Those that have not run since it was made have taken nothing of it. Of others
+        that do not run nobody knows: they are taken to have had all of it until they are counted."""
         for coverage in self.covering(topic):
             if coverage.has(topic):
                 coverage.topic_count -= 1
                 coverage.published -= topic.last_seq
                 coverage.removed -= topic.first_seq - 1
-                coverage.trims += 1
                 for lag in coverage.lags.values():
-                    lag.taken -= topic.last_seq
-                    lag.changes += 1
+                    if topic.topic_id > lag.seen_id:
+                        self.count(coverage, -topic.last_seq * lag.is_known)
+                    else:
+                        lag.taken -= topic.last_seq
+                        lag.changes += 1
+                        lag.trims = None
 
     def trimmed(self, topic: Topic, first_seq: int) -> None:
         """Retention is about to move the topic's first number."""
