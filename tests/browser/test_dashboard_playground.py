@@ -83,6 +83,12 @@ def test_a_payload_is_published_to_the_character(browser, server):
         page.get_by_text("This is no value (line 1, column 9)").wait_for()
         page.get_by_role("button", name="Publish", exact=True).click(force=True)
         page.get_by_label("Payload").fill(payload)
+        # What is wrong is said where it is typed, at the button, and at the command that would go without it.
+        page.get_by_label("Headers").fill("trace=7f3a")
+        page.get_by_text("Mend the headers first").wait_for()
+        assert page.get_by_text("such as trace: 7f3a, not “trace=7f3a”").count() == 2
+        assert violations(page) == []
+        page.get_by_label("Headers").fill("trace: 7f3a")
         page.get_by_role("button", name="Publish", exact=True).click()
         page.get_by_text("the last one is exact 1").wait_for()
     body = Api(server.url).get("/api/topics/exact/messages").body.decode()

@@ -15,6 +15,11 @@ from tests.support.access import Guarded, guarded_server
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 OWN = "orders.a"
+# What describes a button, for who hears it.
+REASONS = """
+(button) => [button.getAttribute("aria-describedby")].flat().map(
+  (id) => document.getElementById(id)?.textContent)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,9 @@ def unable(page: Any, name: str) -> str:
     button.wait_for()
     button.click(force=True)
     assert page.get_by_role("dialog").count() == 0
-    return str(button.get_attribute("title"))
+    (reason,) = button.evaluate(REASONS)
+    assert button.get_attribute("title") == reason
+    return str(reason)
 
 
 def test_who_may_only_look_is_told_why_he_cannot_do_more(browser, guarded):
@@ -56,25 +63,31 @@ def test_who_may_only_look_is_told_why_he_cannot_do_more(browser, guarded):
     with signed_in(browser, guarded.server, view, reader) as page, nothing_refused(page):
         page.get_by_text("Connected").wait_for()
         for name in ("Purge…", "Delete…"):
-            assert "right to manage" in unable(page, name)
+            assert "no scope manage" in unable(page, name)
         assert violations(page) == []
         for tab in ("Subscriptions", "Dead letters"):
             page.get_by_role("link", name=tab, exact=True).last.click()
-            page.locator("main").get_by_text("right to manage.").last.wait_for()
+            page.locator("main").get_by_text("no scope manage.").locator(
+                "visible=true"
+            ).last.wait_for()
         page.get_by_role("link", name="Playground").click()
-        assert "right to publish" in unable(page, "Publish")
+        assert "no scope publish" in unable(page, "Publish")
         assert violations(page) == []
         for view, name in (
             ("Dead letters", "Redrive all that match…"),
             ("Subscriptions", "Create subscription"),
         ):
             page.get_by_role("link", name=view, exact=True).first.click()
-            assert "right to manage" in unable(page, name)
-            page.locator("main").get_by_text("not got the right to manage.").last.wait_for()
+            assert "no scope manage" in unable(page, name)
+            page.locator("main").get_by_text("no scope manage.").locator(
+                "visible=true"
+            ).last.wait_for()
             assert violations(page) == []
         for view, right in (("Nodes", "admin"), ("Overview", "manage")):
             page.get_by_role("link", name=view).first.click()
-            page.locator("main").get_by_text(f"not got the right to {right}.").wait_for()
+            page.locator("main").get_by_text(f"no scope {right}.").locator(
+                "visible=true"
+            ).last.wait_for()
             assert violations(page) == []
         # Of what may be seen.
         page.get_by_role("heading", name="Busiest topics").wait_for()
@@ -94,14 +107,14 @@ def test_a_key_for_some_topics_is_shown_what_is_of_them(browser, guarded):
             page.get_by_text("1 dead letter would be deleted").wait_for()
             page.keyboard.press("Escape")
             page.goto(f"{guarded.server.url}/ui/dead-letters?topic=t")
-            page.get_by_text("for orders.> alone, and not for t.").wait_for()
+            page.locator("main").get_by_text("for orders.> alone, and not for t.").last.wait_for()
             page.goto(f"{guarded.server.url}/ui/topics/t")
             page.get_by_text("may read orders.> alone, and not t.").wait_for()
             page.goto(f"{guarded.server.url}/ui/subscriptions/own")
             page.get_by_role("button", name="Pause").click()
             page.get_by_role("button", name="Resume").wait_for()
         page.goto(f"{guarded.server.url}/ui/subscriptions/others")
-        page.get_by_text("its right is for other topics").wait_for()
+        page.get_by_text("its scope manage is for other topics").wait_for()
         assert page.get_by_role("alert").count() == 0
 
 

@@ -92,7 +92,8 @@ def test_the_secret_of_ones_own_key_is_lost_with_no_session_and_no_right(browser
         page.locator("[data-secret]").wait_for()
         # The page learns it by what it is refused, and not a minute later.
         accepted(guarded.operator.patch(f"/api/keys/{made['id']}", SUBSCRIBE))
-        page.get_by_text("has not got the right to manage.").first.wait_for(timeout=25_000)
+        shown = page.get_by_text("The key has no scope manage.").locator("visible=true")
+        shown.first.wait_for(timeout=25_000)
         assert violations(page) == []
         assert guarded.signed(put_away(page)).get("/api/whoami").status == 200
 

@@ -235,10 +235,11 @@ def test_the_audit_log_is_asked_for_what_is_wanted() -> None:
     ]
     assert "topic.delete  orders" in result.stdout
     assert "messages=3" in result.stdout
-    assert "TENANT" not in result.stdout
 
 
-def test_whose_entries_they_are_is_said_where_there_are_several() -> None:
+def test_whose_entries_they_are_is_said_also_where_all_are_of_one() -> None:
+    result, _ = ok({"GET /api/audit": {"entries": [ENTRY], "next": None}}, "audit", "-o", "table")
+    assert [line.split()[-1] for line in result.stdout.splitlines()] == ["TENANT", "default"]
     entries = [ENTRY, ENTRY | {"id": "e0", "tenant": "acme"}]
     answers = {"GET /api/audit": {"entries": entries, "next": None}}
     result, _ = ok(answers, "audit", "-o", "table")

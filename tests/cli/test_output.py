@@ -274,7 +274,7 @@ TABLES = {
         {"TOPICS", "SUBSCRIPTIONS", "CONNECTIONS", "SIZE", "DEAD", "KEYS"},
     ),
     "audit": (
-        audit._COLUMNS_OF_MANY,
+        audit._COLUMNS,
         SimpleNamespace(
             at="2026-11-28T12:00:00.000Z",
             action="subscription.delete",

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -96,12 +97,17 @@ def test_a_key_from_its_beginning_to_its_end(operator: Caller, server: RunningSe
     shown = made(manager.ask("GET", f"/api/keys/{key['id']}"), 200)
     assert "key" not in shown
     assert shown["rotating_until"] is not None
+    ends_at = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    shown = made(manager.ask("PATCH", f"/api/keys/{key['id']}", {"expires_at": ends_at}), 200)
+    assert shown["rotating_until"] == shown["expires_at"]
     with WsClient(server.ws_url) as socket:
         socket.send({"type": "auth", "token": key["key"]})
         assert socket.receive("authenticated")["tenant"] == "keys"
         socket.subscribe("a.b")
         made(manager.ask("DELETE", f"/api/keys/{key['id']}"), 200)
         assert socket.closed(timeout=5)[0] == 4501
+    ended = made(manager.ask("GET", f"/api/keys/{key['id']}"), 200)
+    assert (ended["revoked_at"] is None, ended["rotating_until"]) == (False, None)
     assert web.ask("GET", "/api/whoami").code == "unauthenticated"
     assert manager.ask("GET", "/api/keys/nosuchid").code == "key_not_found"
     assert operator.ask("GET", f"/api/keys/{key['id']}").code == "key_not_found"

@@ -1,4 +1,5 @@
-import type { ComponentProps } from "react";
+import { type ComponentProps, useId } from "react";
+import { Reason } from "@/components/Reason";
 
 const LOOK = {
   danger: "border-bad bg-bad text-on-bad hover:opacity-90",
@@ -9,6 +10,9 @@ const LOOK = {
 
 interface ButtonProps extends ComponentProps<"button"> {
   readonly look?: keyof typeof LOOK;
+  /** Where `unable` can be read, as in forms: in the row before its buttons, or after this one. Else it is only heard, and
+   * shown to who points at the button. */
+  readonly told?: "after" | "before";
   /** Why it cannot be pressed now; it can still be reached, so that the reason is heard. */
   readonly unable?: string | null | undefined;
 }
@@ -16,15 +20,29 @@ interface ButtonProps extends ComponentProps<"button"> {
 export const buttonClass = (look: keyof typeof LOOK) =>
   `inline-flex min-h-8 items-center justify-center gap-1.5 whitespace-nowrap rounded-md border px-3 py-1 font-medium aria-disabled:cursor-not-allowed aria-disabled:border-line aria-disabled:bg-raised aria-disabled:text-dim aria-disabled:hover:opacity-100 ${LOOK[look]}`;
 
-export function Button({ className, look = "plain", onClick, unable, ...rest }: ButtonProps) {
+export function Button(props: ButtonProps) {
+  const { children, className, look = "plain", onClick, told, unable, ...rest } = props;
+  const id = useId();
+  const described = [rest["aria-describedby"], unable ? id : null].filter(Boolean).join(" ");
   return (
-    <button
-      aria-disabled={unable ? true : undefined}
-      className={`${buttonClass(look)} ${className ?? ""}`}
-      onClick={unable ? (event) => event.preventDefault() : onClick}
-      type="button"
-      {...rest}
-      title={unable ?? rest.title}
-    />
+    <>
+      <button
+        aria-disabled={unable ? true : undefined}
+        className={`${buttonClass(look)} ${className ?? ""}`}
+        onClick={unable ? (event) => event.preventDefault() : onClick}
+        type="button"
+        {...rest}
+        aria-describedby={described || undefined}
+        title={unable ?? rest.title}
+      >
+        {children}
+        {unable && !told && (
+          <span hidden id={id}>
+            {unable}
+          </span>
+        )}
+      </button>
+      {unable && told && <Reason id={id} isFirst={told === "before"} text={unable} />}
+    </>
   );
 }

@@ -5,6 +5,13 @@ import { ApiError } from "@/api/errors";
 import { Button } from "@/components/Button";
 import { Empty, Failure, Loading } from "@/components/states";
 
+const WHY = "The key has no scope manage.";
+
+const described = (button: HTMLElement) => {
+  const ids = button.getAttribute("aria-describedby")?.split(" ") ?? [];
+  return ids.map((id) => document.getElementById(id)?.textContent ?? "").join("");
+};
+
 it("loading is said, not only drawn", () => {
   render(<Loading what="topics" />);
   expect(screen.getByRole("status").textContent).toContain("Loading topics");
@@ -36,7 +43,7 @@ it("a failure says what, why, the code and the request, and can be tried again",
 it("a button that cannot be pressed says why, can be reached, and does nothing", async () => {
   const act = vi.fn();
   render(
-    <Button onClick={act} unable="The key has not got the right to manage.">
+    <Button onClick={act} unable={WHY}>
       Delete
     </Button>,
   );
@@ -44,5 +51,18 @@ it("a button that cannot be pressed says why, can be reached, and does nothing",
   await userEvent.click(button);
   expect(act).not.toHaveBeenCalled();
   expect(button.getAttribute("aria-disabled")).toBe("true");
-  expect(button.title).toContain("right to manage");
+  expect(button.title).toBe(WHY);
+  expect(described(button)).toBe(WHY);
+});
+
+it("a button of a form shows why, beside it", () => {
+  render(
+    <Button aria-describedby="more" told="before" unable={WHY}>
+      Save
+    </Button>,
+  );
+  const button = screen.getByRole("button", { name: "Save" });
+  expect(screen.getByText(WHY).hidden).toBe(false);
+  expect(button.getAttribute("aria-describedby")).toMatch(/^more ./);
+  expect(described(button)).toBe(WHY);
 });

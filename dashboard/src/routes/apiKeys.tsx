@@ -91,7 +91,7 @@ function Keys() {
         {keys.isError && <Stale error={keys.error} />}
       </div>
       {shown.length === 0 ? (
-        <Empty title={all.length === 0 ? "This tenant has no keys yet" : "No key is good"}>
+        <Empty title={all.length === 0 ? "This tenant has no keys yet" : "No key is active"}>
           {all.length === 0
             ? "Who signs in with a key of another tenant, or with DEFAULT_API_KEY, is in no list."
             : "Those that were are hidden."}

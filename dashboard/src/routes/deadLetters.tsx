@@ -5,6 +5,7 @@ import { useCaller } from "@/api/caller";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
+import { Reason } from "@/components/Reason";
 import { Empty, Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { useStateOf } from "@/components/useStateOf";
 import type { Act } from "@/features/deadLetters/acts";
@@ -62,7 +63,9 @@ export function DeadLettersPage() {
     setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
     <Page
-      actions={<AllActions onAct={all} show={search.show} unable={unableMany} />}
+      actions={
+        <AllActions isSaid={unread !== null} onAct={all} show={search.show} unable={unableMany} />
+      }
       title="Dead letters"
     >
       <Allowed reason={unable}>
@@ -145,11 +148,17 @@ interface AllActionsProps {
   readonly unable: string | null;
 }
 
-function AllActions({ onAct, show, unable }: AllActionsProps & Pick<LettersSearch, "show">) {
+interface AllOfProps extends AllActionsProps, Pick<LettersSearch, "show"> {
+  /** Whether the page says in place of the list why not. */
+  readonly isSaid: boolean;
+}
+
+function AllActions({ isSaid, onAct, show, unable }: AllOfProps) {
   const none =
     show === "redriven" ? "Those that are shown were redriven: it takes the others" : null;
   return (
     <>
+      <Reason text={isSaid ? null : (unable ?? none)} />
       <Button onClick={() => onAct("redrive")} unable={unable ?? none}>
         <RotateCcw aria-hidden className="size-4" /> Redrive all that match…
       </Button>
@@ -173,6 +182,7 @@ function Chosen({ amount, onAct, onNone, unable: noRight }: ChosenProps) {
       <span aria-live="polite" className="mr-auto font-medium">
         {count(amount)} chosen
       </span>
+      <Reason text={unable} />
       <Button look="primary" onClick={() => onAct("redrive")} unable={unable}>
         Redrive {count(amount)}…
       </Button>

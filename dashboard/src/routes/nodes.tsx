@@ -38,6 +38,10 @@ function Nodes({ unable }: { readonly unable: string | null }) {
           : `${counted(nodes)}, as ${teller} knows them.`}
         {found.isError && <Stale error={found.error} />}
       </p>
+      <p className="text-dim text-xs">
+        The subscriptions that a node runs now are those with somebody attached, or with something
+        to store: all the others need no node until then.
+      </p>
       <div className="grid gap-4 md:grid-cols-2 xl:grid-cols-3">
         {nodes.map((node) => (
           <NodeCard key={node.id} node={node} nodes={nodes} unable={unable} />

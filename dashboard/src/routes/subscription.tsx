@@ -11,6 +11,7 @@ import { Button } from "@/components/Button";
 import { foreign } from "@/components/foreign";
 import { Outcome } from "@/components/Outcome";
 import { Page } from "@/components/Page";
+import { Reason } from "@/components/Reason";
 import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { Tabs, tabClass } from "@/components/Tabs";
 import { Allowed } from "@/features/signin/Allowed";
@@ -41,7 +42,7 @@ function Subscription({ name }: { readonly name: string }) {
   const found = useQuery({ ...subscriptionQuery(name), enabled: unread === null });
   // Of which topics it is, only its answer would say.
   const whyHidden = isForbidden(found.error)
-    ? `The key may not manage “${foreign(name)}”: its right is for other topics.`
+    ? `The key may not manage “${foreign(name)}”: its scope manage is for other topics.`
     : null;
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone || whyHidden ? undefined : found.data;
@@ -141,6 +142,7 @@ function Actions({ onDelete, onSeek, pause, subscription }: ActionsProps) {
   const { paused } = subscription;
   return (
     <>
+      <Reason text={unable} />
       <Button
         onClick={() => pause.start(!paused)}
         title={paused ? "It goes on where it was paused" : "Messages go on being kept for it"}

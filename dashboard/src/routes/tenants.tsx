@@ -39,7 +39,8 @@ export function TenantsPage() {
   }
   const create = (
     <>
-      <Reason text={unable} />
+      {/* Where nothing is shown, that is about what one would need to see it. */}
+      {unwhole === null && <Reason text={unable} />}
       <Button look="primary" onClick={() => setCreating(true)} unable={unable}>
         <Plus aria-hidden className="size-4" /> Create tenant
       </Button>

@@ -5,7 +5,7 @@ import { covers } from "@/services/covers";
 
 export type Scope = Grant["scope"];
 
-const SOME_ALONE = "The key has the right to manage some topics alone";
+const SOME_ALONE = "The key has the scope manage for some topics alone";
 // Of a grant so many are told.
 const PATTERNS_TOLD_COUNT = 3;
 
@@ -19,9 +19,9 @@ export const mayChooseTenant = (who: WhoAmI) =>
 /** Why it may not do this to the topic, or to all topics of a pattern; of none: at all. Null if it may. */
 export function reasonAgainst(who: WhoAmI, scope: Scope, topic = ""): string | null {
   const own = grants(who, scope);
-  if (own.length === 0) return `The key has not got the right to ${scope}.`;
+  if (own.length === 0) return `The key has no scope ${scope}.`;
   if (topic === "" || own.some((grant) => isOf(grant, topic))) return null;
-  return `The key has the right to ${scope} for ${told(own)} alone, and not for ${topic}.`;
+  return `The key has the scope ${scope} for ${told(own)} alone, and not for ${topic}.`;
 }
 
 /** The same for what is of a whole tenant: its keys, its audit log. */
@@ -39,7 +39,7 @@ export function reasonAgainstMany(who: WhoAmI, topic = ""): string | null {
 /** The same for looking at topics and messages. */
 export function reasonAgainstReading(who: WhoAmI, topic = ""): string | null {
   const own = [...grants(who, "manage"), ...grants(who, "subscribe")];
-  if (own.length === 0) return "The key has not got the right to subscribe or to manage.";
+  if (own.length === 0) return "The key has neither the scope subscribe nor manage.";
   if (topic === "" || own.some((grant) => isOf(grant, topic))) return null;
   return `The key may read ${told(own)} alone, and not ${topic}.`;
 }

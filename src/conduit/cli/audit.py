@@ -52,8 +52,7 @@ def audit(
     """
     if not follow:
         found = call(server, lambda client: take(client.audit(**filters), limit))
-        is_of_many = len({entry.tenant for entry in found}) > 1
-        show_all(found, _COLUMNS_OF_MANY if is_of_many else _COLUMNS, output)
+        show_all(found, _COLUMNS, output)
         return
     if output == "json" or filters["to_time"] is not None:
         raise click.UsageError("with -f there is no end: leave out --to and -o json")
@@ -128,6 +127,6 @@ _COLUMNS: Columns[AuditEntry] = {
     "ACTOR": lambda entry: entry.actor,
     "ADDRESS": lambda entry: entry.address,
     "DETAIL": _detail,
+    # An operator is shown those of all tenants, which may be those of one.
+    "TENANT": lambda entry: entry.tenant,
 }
-
-_COLUMNS_OF_MANY: Columns[AuditEntry] = {**_COLUMNS, "TENANT": lambda entry: entry.tenant}

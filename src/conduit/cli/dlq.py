@@ -72,7 +72,10 @@ def with_redriven(command: F) -> F:
 def ls(
     redriven: bool | None, limit: int, output: str | None, server: Server, **filters: str | None
 ) -> None:
-    """List dead letters, newest first."""
+    """List dead letters, newest first.
+
+    The order is that of when each died first: one that is redriven and dies again keeps its place.
+    """
     which = _which(filters, redriven)
     letters = call(server, lambda client: take(client.dead_letters.find(which), limit))
     show_all(letters, _COLUMNS, output)

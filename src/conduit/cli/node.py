@@ -34,7 +34,8 @@ def ls(limit: int, output: str | None, server: Server) -> None:
     """List nodes by id, as the server knows them that is asked; it is the one with a star.
 
     A node is down when its lease, which it renews each second, is over: 3 seconds after the last time, or at
-    once when it stops in order.
+    once when it stops in order. SUBS are the durable subscriptions that it runs now: those with somebody
+    attached, or with something to store. All the others need no node until then.
     """
     found = call(server, lambda client: take(client.nodes.find(), limit))
     show_all(found, _COLUMNS, output)

@@ -249,7 +249,7 @@ class DeadLetters:
         self._rest = rest
 
     async def find(self, which: DeadLetterFilter = ALL) -> AsyncIterator[DeadLetter]:
-        """The dead letters that match, newest first."""
+        """The dead letters that match, newest first, by when each died first: a redrive changes no place."""
         query = {**msgspec.to_builtins(which), "limit": DEAD_LETTER_PAGE_COUNT}
         async for page in pages(self._rest, address("dlq"), _DeadLetterPage, query):
             for letter in page.dead_letters:

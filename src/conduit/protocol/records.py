@@ -278,7 +278,7 @@ class WhoAmI(msgspec.Struct, frozen=True):
 class KeyAnswer(msgspec.Struct, frozen=True):
     """One API key. Its secret is not kept: it is in the answer that made it, and nowhere else.
 
-    `rotating_until`: until then the secret before the last rotation is good as well.
+    `rotating_until`: until then the secret before the last rotation is good as well; None of a revoked key.
     """
 
     id: str

@@ -97,7 +97,7 @@ export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
       <Outcome act={change} may="The key may have been changed" not="The key was not changed" />
       <div className="flex flex-wrap justify-end gap-2">
         <Leave onClick={onDone}>Back</Leave>
-        <Button look="primary" type="submit" unable={unable}>
+        <Button look="primary" told="before" type="submit" unable={unable}>
           {change.isPending ? "Saving…" : `Save key ${foreign(keyAnswer.name)}`}
         </Button>
       </div>

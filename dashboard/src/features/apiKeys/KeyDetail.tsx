@@ -9,7 +9,7 @@ import { Failure, Loading } from "@/components/states";
 import { exactly } from "@/components/times";
 import { useServerNow } from "@/components/useNow";
 import { EditKey } from "@/features/apiKeys/EditKey";
-import { stateOf } from "@/features/apiKeys/model";
+import { endsOf, stateOf } from "@/features/apiKeys/model";
 import { RevokeKey } from "@/features/apiKeys/RevokeKey";
 import { RotateKey } from "@/features/apiKeys/RotateKey";
 import { grantText, isOwnKey } from "@/features/signin/model";
@@ -78,7 +78,7 @@ function Look({ keyAnswer, onStep }: LookProps) {
         </Link>
         <div className="flex flex-wrap gap-2">
           <Button onClick={() => onStep("edit")} unable={unable}>
-            Edit…
+            Change…
           </Button>
           <Button onClick={() => onStep("rotate")} unable={unable}>
             Rotate…
@@ -93,31 +93,26 @@ function Look({ keyAnswer, onStep }: LookProps) {
 }
 
 function Facts({ keyAnswer }: { readonly keyAnswer: KeyAnswer }) {
-  const { created_at, created_by, expires_at, id, last_used_at, revoked_at, rotating_until } =
-    keyAnswer;
+  const { created_at, created_by, id, last_used_at } = keyAnswer;
+  const now = useServerNow();
   const limits = limitTexts(keyAnswer.limits);
-  const rows: readonly (readonly [string, string | null])[] = [
+  const rows: readonly (readonly [string, string])[] = [
     ["Id", id],
     ["Tenant", keyAnswer.tenant],
     ["May", keyAnswer.scopes.map(grantText).join("; ")],
     ["Limits of its own", limits.join("; ") || "none"],
     ["Created", `${exactly(created_at)}, by ${created_by}`],
     ["Last used", last_used_at === null ? "never" : `${exactly(last_used_at)}, to the minute`],
-    ["Ends", expires_at === null ? "when it is revoked" : exactly(expires_at)],
-    ["Old secret until", rotating_until && exactly(rotating_until)],
-    ["Revoked", revoked_at && exactly(revoked_at)],
+    ...endsOf(keyAnswer, now),
   ];
   return (
     <dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-x-6 gap-y-2">
-      {rows.map(
-        ([name, value]) =>
-          value && (
-            <div className="contents" key={name}>
-              <dt className="text-dim">{name}</dt>
-              <dd className="whitespace-pre-line break-words">{value}</dd>
-            </div>
-          ),
-      )}
+      {rows.map(([name, value]) => (
+        <div className="contents" key={name}>
+          <dt className="text-dim">{name}</dt>
+          <dd className="whitespace-pre-line break-words">{value}</dd>
+        </div>
+      ))}
     </dl>
   );
 }

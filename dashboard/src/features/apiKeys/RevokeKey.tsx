@@ -57,6 +57,7 @@ export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
         <Button
           look="danger"
           type="submit"
+          told="before"
           unable={
             isSame
               ? null

@@ -55,8 +55,13 @@ export function Secret({ onDone, text }: SecretProps) {
           </Button>
         </div>
       )}
-      <div className="flex justify-end">
-        <Button look="primary" onClick={onDone} unable={saved ? null : "Save the key first"}>
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button
+          look="primary"
+          onClick={onDone}
+          told="before"
+          unable={saved ? null : "Save the key first"}
+        >
           Done
         </Button>
       </div>

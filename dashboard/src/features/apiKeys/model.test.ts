@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   consequences,
+  endsOf,
   grantsOf,
   NOTHING_CHOSEN,
   patterns,
@@ -16,16 +17,26 @@ const at = (hours: number) => new Date(NOW + hours * 3_600_000).toISOString();
 
 describe("the state of a key", () => {
   it.each([
-    [key(), "good", true],
+    [key(), "active", true],
     [key({ revoked_at: at(-1) }), "revoked", false],
     [key({ expires_at: at(-1), rotating_until: at(1) }), "expired", false],
     [key({ rotating_until: at(1) }), "rotating", true],
-    [key({ rotating_until: at(-1) }), "good", true],
-    [key({ expires_at: at(24) }), "ends soon", true],
-    [key({ expires_at: at(24 * 30) }), "good", true],
+    [key({ rotating_until: at(-1) }), "active", true],
+    [key({ expires_at: at(24) }), "active, ends soon", true],
+    [key({ expires_at: at(24 * 30) }), "active", true],
   ])("is what it is worth now", (answer, label, isGood) => {
     expect(stateOf(answer, NOW)).toMatchObject({ isGood, label });
   });
+});
+
+it.each([
+  [key(), ["Ends"]],
+  [key({ rotating_until: at(1) }), ["Ends", "Old secret until"]],
+  [key({ rotating_until: at(-1) }), ["Ends"]],
+  [key({ expires_at: at(-1), rotating_until: at(1) }), ["Ended"]],
+  [key({ revoked_at: at(-1), rotating_until: at(1) }), ["Revoked"]],
+])("of the end of a key that is said which is to come, or has", (answer, names) => {
+  expect(endsOf(answer, NOW).map(([name]) => name)).toEqual(names);
 });
 
 describe("rights", () => {

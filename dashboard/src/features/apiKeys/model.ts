@@ -2,6 +2,7 @@
 
 import type { Grant, KeyAnswer, WhoAmI } from "@/api/schema";
 import type { Tone } from "@/components/stateColours";
+import { exactly } from "@/components/times";
 
 const HOUR_S = 3_600;
 const DAY_S = 86_400;
@@ -66,9 +67,26 @@ export function stateOf(key: KeyAnswer, now: number): KeyState {
     return { about, isGood: true, label: "rotating", tone: "info" };
   }
   if (left !== null && left < SOON_MS) {
-    return { about: "It ends within a week.", isGood: true, label: "ends soon", tone: "warn" };
+    return {
+      about: "It ends within a week.",
+      isGood: true,
+      label: "active, ends soon",
+      tone: "warn",
+    };
   }
-  return { about: "Requests with it are accepted.", isGood: true, label: "good", tone: "ok" };
+  return { about: "Requests with it are accepted.", isGood: true, label: "active", tone: "ok" };
+}
+
+/** What there is to say of its end, each with its name. */
+export function endsOf(key: KeyAnswer, now: number): (readonly [string, string])[] {
+  const { expires_at, revoked_at, rotating_until } = key;
+  if (revoked_at !== null) return [["Revoked", exactly(revoked_at)]];
+  if (expires_at !== null && Date.parse(expires_at) <= now) return [["Ended", exactly(expires_at)]];
+  const isRotating = rotating_until !== null && Date.parse(rotating_until) > now;
+  return [
+    ["Ends", expires_at === null ? "when it is revoked" : exactly(expires_at)],
+    ...(isRotating ? [["Old secret until", exactly(rotating_until)] as const] : []),
+  ];
 }
 
 export interface ScopeChoice {

@@ -37,7 +37,7 @@ export function examples(target: Target): Example[] {
       text: `conduit pub ${topic} '{"hello": "world"}'${isNew ? " --create" : ""}${flags}\nconduit sub ${topic} --from earliest${flags}`,
     },
     { label: "Python", text: python(target) },
-    { label: "JavaScript, in a browser or Node.js", text: script(target) },
+    { label: "TypeScript, in a browser or Node.js", text: script(target) },
   ];
 }
 

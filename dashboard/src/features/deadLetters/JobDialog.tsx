@@ -118,6 +118,7 @@ function JobForm({ act, meant, onClose, onJob, plan }: JobFormProps) {
         <Leave onClick={onClose}>Cancel</Leave>
         <Button
           look={act === "discard" ? "danger" : "primary"}
+          told="before"
           type="submit"
           unable={rate === null || most === null ? "Mend what is typed first" : null}
         >

@@ -8,6 +8,7 @@ import { Facts } from "@/components/Facts";
 import { foreign } from "@/components/foreign";
 import { bytes, count } from "@/components/format";
 import { Json } from "@/components/json/Json";
+import { Reason } from "@/components/Reason";
 import { Segments } from "@/components/Segments";
 import { Empty, Failure, Loading } from "@/components/states";
 import { Time } from "@/components/Time";
@@ -113,6 +114,7 @@ function Acts({ letter, onAct, unable }: Omit<ShownProps, "hasGone">) {
         <Trash2 aria-hidden className="size-4 text-bad" /> Discard…
       </Button>
       <Mark letter={letter} />
+      <Reason text={unable ?? lost} />
     </div>
   );
 }

@@ -73,17 +73,20 @@ export function LetterTable(props: LetterTableProps) {
       label="Dead letters"
       list={list}
       note={
-        searchedTo && (
-          <>
-            {" "}
-            · searched back to <Time at={searchedTo} />
-          </>
-        )
+        <>
+          <span> · newest first, by when each died first</span>
+          {searchedTo && (
+            <>
+              {" "}
+              · searched back to <Time at={searchedTo} />
+            </>
+          )}
+        </>
       }
       row={row}
       rowPx={56}
     >
-      {counted(letters.length, "dead letter")}
+      <span>{counted(letters.length, "dead letter")}</span>
     </VirtualRows>
   );
 }

@@ -5,14 +5,14 @@ export type Act = "discard" | "redrive";
 interface Words {
   readonly did: string;
   readonly doing: string;
-  /** Of a job: what it takes in a second, if nothing else is typed. */
+  /** Of a job: what it takes in a second, if nothing else is typed: as the API and the command line have it. */
   readonly ratePerS: string;
   readonly verb: string;
 }
 
 export const ACTS: Readonly<Record<Act, Words>> = {
   discard: { did: "Discarded", doing: "Discarding", ratePerS: "1000", verb: "Discard" },
-  redrive: { did: "Redriven", doing: "Redriving", ratePerS: "50", verb: "Redrive" },
+  redrive: { did: "Redriven", doing: "Redriving", ratePerS: "100", verb: "Redrive" },
 };
 
 /** What it means, of one or of several. `where`: whom a redrive delivers to. */

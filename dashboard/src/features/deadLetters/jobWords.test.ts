@@ -67,10 +67,10 @@ describe("the words of a job", () => {
   });
 
   it("say what came of one that has ended", () => {
-    expect(outcomeText(job({ state: "cancelled" }))).toBe("Redriven: 400 dead letters.");
+    expect(outcomeText(job({ state: "cancelled" }))).toBe("Redriven: 400 of 10,000 dead letters.");
     const done = { action: "discard", discarded_count: 5, redriven_count: 0, state: "done" };
     expect(outcomeText(job({ ...done, failed_count: 2, matched_count: 8 }))).toBe(
-      "Discarded: 5 dead letters, 2 could not be, 1 were dealt with elsewhere meanwhile.",
+      "Discarded: 5 dead letters, 2 could not be, 1 was dealt with elsewhere meanwhile.",
     );
   });
 });

@@ -86,7 +86,12 @@ export function outcomeText(job: JobAnswer): string {
   const done = doneCount(job);
   // Of those that others have dealt with meanwhile there is nothing to say before the end.
   const restCount = state === "done" ? matched_count - done - failed_count : 0;
-  const gone = restCount ? `, ${count(restCount)} were dealt with elsewhere meanwhile` : "";
+  const gone = restCount
+    ? `, ${count(restCount)} ${restCount === 1 ? "was" : "were"} dealt with elsewhere meanwhile`
+    : "";
   const also = failed_count ? `, ${count(failed_count)} could not be` : "";
-  return `${wordsOf(job).did}: ${letters(done)}${also}${gone}.`;
+  // Of one that was cut short also how many it was for.
+  const isCut = state !== "done" && matched_count > done;
+  const told = isCut ? `${count(done)} of ${letters(matched_count)}` : letters(done);
+  return `${wordsOf(job).did}: ${told}${also}${gone}.`;
 }

@@ -49,7 +49,7 @@ const SINGLE: Readonly<Record<string, Act>> = {
 };
 
 export const SHEET: readonly (readonly [keys: string, what: string])[] = [
-  ["⌘ K or Ctrl K", "Go anywhere: pages and topics"],
+  ["⌘ K or Ctrl K", "Go anywhere: pages, topics and subscriptions"],
   ["/", "Search on this page"],
   [
     "g then o, t, m, d, s, n, p, k, e, a",

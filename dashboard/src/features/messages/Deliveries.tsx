@@ -3,12 +3,14 @@ import type { ReactNode } from "react";
 import { Badge } from "@/components/Badge";
 import { toneOf } from "@/components/stateColours";
 import { Clock, Time } from "@/components/Time";
-import { inOrder, meaning, passed, stateName } from "@/features/messages/timeline";
+import { useServerNow } from "@/components/useNow";
+import { inOrder, isOverdue, meaning, passed, stateName } from "@/features/messages/timeline";
 import type { MessageDetail } from "@/services/messages";
 
 /** From its publishing to where it is now, in each durable subscription. */
 export function Deliveries({ message }: { readonly message: MessageDetail }) {
   const deliveries = inOrder(message.deliveries);
+  const now = useServerNow();
   return (
     <div className="space-y-2">
       <h3 className="font-medium">Deliveries</h3>
@@ -36,11 +38,14 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
             ))}
             <p className="text-dim text-xs">
               {meaning(delivery)}
-              {delivery.next_attempt_at && (
-                <>
-                  ; next attempt <Clock at={delivery.next_attempt_at} now={Date.now()} />
-                </>
-              )}
+              {delivery.next_attempt_at &&
+                (isOverdue(delivery, now) ? (
+                  "; its next attempt is due, and waits for a subscriber with room for it"
+                ) : (
+                  <>
+                    ; next attempt <Clock at={delivery.next_attempt_at} now={now} />
+                  </>
+                ))}
             </p>
           </Point>
         ))}

@@ -2,10 +2,11 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { RefreshCw } from "lucide-react";
 import { useMemo } from "react";
 import { asApiError } from "@/api/errors";
+import type { TopicAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
-import { type Filter, isSearch, wanted } from "@/features/messages/filter";
+import { absence, type Filter, isSearch, wanted } from "@/features/messages/filter";
 import type { Look } from "@/features/messages/look";
 import { MessageRows, type Row } from "@/features/messages/MessageRows";
 import { type MessagePage, messagesQuery } from "@/services/messages";
@@ -31,43 +32,58 @@ export function Stored(props: StoredProps) {
   });
   if (isPending) return <Loading rows={8} what="messages" />;
   if (!data || isNoTopic(error)) return <NotListed error={error} onRetry={refetch} />;
-  return <List {...props} epoch={data.epoch} />;
+  return <List {...props} topic={data} />;
 }
 
-function List({ epoch, filter, look, onLook }: StoredProps & { readonly epoch: string }) {
+function List({ filter, look, onLook, topic }: StoredProps & { readonly topic: TopicAnswer }) {
   const order = look.read === "oldest" ? "asc" : "desc";
-  const list = useInfiniteQuery(messagesQuery(look.topic, epoch, wanted(filter, order)));
+  const list = useInfiniteQuery(messagesQuery(look.topic, topic.epoch, wanted(filter, order)));
   const rows = useMemo(() => rowsOf(list.data?.pages ?? []), [list.data]);
   const searches = isSearch(filter);
   if (list.isPending) return <Loading rows={8} what="messages" />;
   if (list.isError && !list.data) return <NotListed error={list.error} onRetry={list.refetch} />;
   if (rows.length === 0 && !list.hasNextPage) {
-    return <Nothing filter={filter} onLook={onLook} onRefresh={list.refetch} />;
+    return <Nothing filter={filter} onLook={onLook} onRefresh={list.refetch} topic={topic} />;
   }
+  const absent = absence(
+    filter,
+    topic,
+    rows.map(({ seq }) => seq),
+  );
   const isFull = rows.length >= ROWS_MAX_COUNT;
   const goesOn = list.hasNextPage && !isFull;
   return (
-    <MessageRows
-      footer={
-        <>
-          <span aria-live="polite">{said(list.data?.pages ?? [], rows, list)}</span>
-          {searches && goesOn && !list.isFetching && (
-            <Button onClick={() => list.fetchNextPage()}>Keep scanning</Button>
-          )}
-          {isFull && <span>The rest is not loaded: narrow it with a filter.</span>}
-          {list.isError && <Stale error={list.error} />}
-          <Button className="ml-auto" look="quiet" onClick={() => list.refetch()}>
-            <RefreshCw aria-hidden className={`size-4 ${list.isFetching ? "animate-spin" : ""}`} />
-            Refresh
-          </Button>
-        </>
-      }
-      label="Messages"
-      // A search is a cost that a person decides on.
-      list={goesOn && !searches ? list : undefined}
-      openId={look.msg}
-      rows={rows}
-    />
+    <div className="space-y-2">
+      {absent && (
+        <p className="text-warn" role="status">
+          {absent}
+        </p>
+      )}
+      <MessageRows
+        footer={
+          <>
+            <span aria-live="polite">{said(list.data?.pages ?? [], rows, list)}</span>
+            {searches && goesOn && !list.isFetching && (
+              <Button onClick={() => list.fetchNextPage()}>Keep scanning</Button>
+            )}
+            {isFull && <span>The rest is not loaded: narrow it with a filter.</span>}
+            {list.isError && <Stale error={list.error} />}
+            <Button className="ml-auto" look="quiet" onClick={() => list.refetch()}>
+              <RefreshCw
+                aria-hidden
+                className={`size-4 ${list.isFetching ? "animate-spin" : ""}`}
+              />
+              Refresh
+            </Button>
+          </>
+        }
+        label="Messages"
+        // A search is a cost that a person decides on.
+        list={goesOn && !searches ? list : undefined}
+        openId={look.msg}
+        rows={rows}
+      />
+    </div>
   );
 }
 
@@ -112,14 +128,17 @@ interface NothingProps {
   readonly filter: Filter;
   readonly onLook: (change: Partial<Look>) => void;
   readonly onRefresh: () => void;
+  readonly topic: TopicAnswer;
 }
 
-function Nothing({ filter, onLook, onRefresh }: NothingProps) {
+function Nothing({ filter, onLook, onRefresh, topic }: NothingProps) {
   const again = <Button onClick={onRefresh}>Look again</Button>;
   if (filter.tokens.length === 0) {
     return (
       <Empty action={again} title="Nothing is stored in this topic">
-        Either nothing was published yet, or what was is over the bounds of what it keeps.
+        {topic.last_seq === 0
+          ? "Nothing was published to it yet."
+          : `What was published, up to number ${topic.last_seq}, was removed: by a purge, or because it was over the bounds of what the topic keeps.`}
       </Empty>
     );
   }
@@ -134,7 +153,7 @@ function Nothing({ filter, onLook, onRefresh }: NothingProps) {
       }
       title="No message matches"
     >
-      All stored messages that it could be were looked at.
+      {absence(filter, topic, []) ?? "All stored messages that it could be were looked at."}
     </Empty>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isSearch, parseFilter, wanted, without } from "@/features/messages/filter";
+import { absence, isSearch, parseFilter, wanted, without } from "@/features/messages/filter";
 
 const ID = "01a20504-8136-7409-921c-922a64369347";
 
@@ -9,7 +9,10 @@ describe("what is looked for", () => {
     expect(parseFilter('"amount": 5').contains).toBe('"amount": 5');
     expect(parseFilter('"key:a"').contains).toBe("key:a");
     expect(parseFilter('"a \\"b\\"').contains).toBe('a "b"');
-    expect(parseFilter("foo:bar").contains).toBe("foo:bar");
+    expect(parseFilter('"foo:bar"')).toMatchObject({ contains: "foo:bar", problems: [] });
+    for (const text of ["https://a.b/c", "12:30", '{"a":1}', "headers", ":a"]) {
+      expect(parseFilter(text)).toMatchObject({ contains: text, problems: [] });
+    }
   });
 
   it("is found by number, time, key, header and id", () => {
@@ -49,9 +52,40 @@ describe("what is looked for", () => {
     "id:7",
     "state:acked",
     "state:dead declined",
+    "foo:bar",
+    "headers.trace:7f3a",
+    "header.trace",
+    "header.:7f3a",
     "x".repeat(256),
   ])("says what it does not understand: %s", (text) => {
     expect(parseFilter(text).problems).toHaveLength(1);
+  });
+
+  it.each([
+    ["foo:bar", 'There is no foo: to look for. As text it is looked for in quotes: "foo:bar"'],
+    ['a:"b"', 'There is no a: to look for. As text it is looked for in quotes: "a:\\"b\\""'],
+    [
+      "header.trace",
+      'header.trace has no value: header.trace:7f3a. As text it is looked for in quotes: "header.trace"',
+    ],
+  ])("says how what is no token is looked for as text: %s", (text, problem) => {
+    expect(parseFilter(text).problems).toEqual([problem]);
+    const asText = problem.slice(problem.indexOf('"'));
+    expect(parseFilter(asText)).toMatchObject({ contains: text, problems: [] });
+  });
+
+  it("says that the number to begin at is not there, and why", () => {
+    const topic = { first_seq: 21, last_seq: 44 };
+    const said = (text: string, shown: number[] = []) => absence(parseFilter(text), topic, shown);
+    for (const there of ["seq:21", "seq:44", "key:a", ""]) expect(said(there)).toBeNull();
+    expect(said("seq:9999")).toContain("not published yet: the last one is 44");
+    expect(said("seq:45", [45, 44])).toBeNull();
+    expect(said("seq:20")).toContain("removed: the first that is stored is 21");
+    expect(said("seq:0")).toContain("begin at 1");
+    const purged = { first_seq: 45, last_seq: 44 };
+    expect(absence(parseFilter("seq:3"), purged, [])).toContain("none is stored");
+    const fresh = { first_seq: 1, last_seq: 0 };
+    expect(absence(parseFilter("seq:3"), fresh, [])).toContain("nothing was published yet");
   });
 
   it("is a search where there is no index", () => {

@@ -1,5 +1,6 @@
 // What is looked for, as it is typed: words, and tokens such as `key:a`, which are shown as chips.
 
+import type { TopicAnswer } from "@/api/schema";
 import { foreign } from "@/components/foreign";
 import type { Moment, Wanted } from "@/services/messages";
 
@@ -41,6 +42,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 const TOKEN = /(?:[^\s"]|"(?:[^"\\]|\\.)*"?)+/g;
 const QUOTED = /^"((?:[^"\\]|\\.)*)"?$/s;
 const NAMED = /^(seq|after|before|key|id|state|header\.[^:\s"]+):(.*)$/s;
+// Words that look as if they named something. `https://` does not, nor does `12:30`.
+const UNKNOWN = /^([a-z][\w.-]*):(?!\/\/)|^header\.[^\s"]*$/is;
 const CONTAINS_MAX_CHARS = 255;
 
 interface Found {
@@ -72,7 +75,7 @@ export function parseFilter(text: string): Filter {
     const named = NAMED.exec(token);
     if (named) take(found, named[1] ?? "", unquoted(named[2] ?? ""));
     else if (UUID.test(token)) found.id = token.toLowerCase();
-    else found.contains.push(unquoted(token));
+    else takeText(found, token);
   }
   const contains = found.contains.join(" ");
   if (contains.length > CONTAINS_MAX_CHARS) {
@@ -80,6 +83,19 @@ export function parseFilter(text: string): Filter {
   }
   if (found.isDead && tokens.length > 1) found.problems.push("state:dead goes alone, for now.");
   return { ...found, contains: contains || null, tokens };
+}
+
+function takeText(found: Found, token: string): void {
+  if (UNKNOWN.test(token)) found.problems.push(unknown(token));
+  found.contains.push(unquoted(token));
+}
+
+function unknown(token: string): string {
+  const asText = `"${token.replace(/["\\]/g, "\\$&")}"`;
+  const wrong = /^header\.[^:]+$/i.test(token)
+    ? `${token} has no value: ${token}:7f3a.`
+    : `There is no ${token.slice(0, token.indexOf(":") + 1) || token} to look for.`;
+  return `${wrong} As text it is looked for in quotes: ${asText}`;
 }
 
 function take(found: Found, name: string, value: string): void {
@@ -127,6 +143,25 @@ function unquoted(text: string): string {
   // What is in quotes as a whole; `"amount": 5` is looked for with its quotes.
   const whole = QUOTED.exec(text);
   return whole ? (whole[1] ?? "").replace(/\\(["\\])/g, "$1") : text;
+}
+
+/** That the number to begin at is not there, and why; null: it is, or none was asked for. `shown`: the numbers that are
+ * listed, which may have come since the topic was looked at. */
+export function absence(
+  { fromSeq }: Filter,
+  { first_seq, last_seq }: Pick<TopicAnswer, "first_seq" | "last_seq">,
+  shown: readonly (number | null)[],
+): string | null {
+  if (fromSeq === null) return null;
+  const last = shown.reduce<number>((most, each) => Math.max(most, each ?? 0), last_seq);
+  if (fromSeq > last) {
+    const ends = last === 0 ? "nothing was published yet" : `the last one is ${last}`;
+    return `There is no message ${fromSeq}, it is not published yet: ${ends}.`;
+  }
+  if (fromSeq > 0 && fromSeq >= first_seq) return null;
+  if (fromSeq === 0) return "There is no message 0: numbers begin at 1.";
+  const begins = first_seq > last ? "none is stored" : `the first that is stored is ${first_seq}`;
+  return `There is no message ${fromSeq} any more, it was removed: ${begins}.`;
 }
 
 /** Whether messages have to be looked at one by one for it. */

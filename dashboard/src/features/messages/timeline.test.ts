@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inOrder, meaning, passed, stateName } from "@/features/messages/timeline";
+import { inOrder, isOverdue, meaning, passed, stateName } from "@/features/messages/timeline";
 
 const delivery = (
   subscription: string,
@@ -38,6 +38,14 @@ it("a death, and that it was redriven since, are told in order", () => {
     { at: acked.redriven_at, what: "Redriven" },
   ]);
   expect(meaning(acked)).toContain("acked since");
+});
+
+it("an attempt whose time has come is due, not to come", () => {
+  const at = "2026-11-30T10:00:00.000Z";
+  const waits = { ...delivery("a", "retrying", 1), next_attempt_at: at };
+  expect(isOverdue(waits, Date.parse(at) - 1)).toBe(false);
+  expect(isOverdue(waits, Date.parse(at))).toBe(true);
+  expect(isOverdue(delivery("a", "retrying", 1), Date.parse(at))).toBe(false);
 });
 
 it("what needs somebody comes first", () => {

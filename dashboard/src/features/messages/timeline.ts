@@ -32,6 +32,11 @@ export function meaning(delivery: DeliveryAnswer): string {
   return parts.join("; ");
 }
 
+/** Whether its next attempt is due and nobody has taken it. `now`: by the server's clock. */
+export function isOverdue({ next_attempt_at }: DeliveryAnswer, now: number): boolean {
+  return next_attempt_at !== null && Date.parse(next_attempt_at) <= now;
+}
+
 export interface Passed {
   readonly at: string;
   readonly what: string;

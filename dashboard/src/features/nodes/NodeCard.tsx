@@ -34,6 +34,7 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
           className="ml-auto"
           data-row
           onClick={() => setOpen(true)}
+          told="after"
           unable={unable ?? reasonAgainstDrain(node, nodes)}
         >
           {drains ? "Undrain…" : "Drain…"}
@@ -64,7 +65,7 @@ function known(value: number | null | undefined, shown: (value: number) => strin
 function figures(node: NodeAnswer): [string, React.ReactNode][] {
   const { lease_age_s, loop_lag_s, rates } = node;
   return [
-    ["Run here", known(node.owned_subscriptions, count)],
+    ["Subscriptions run", known(node.owned_subscriptions, count)],
     ["Connections", known(node.connections, count)],
     ["Published / s", known(rates?.messages_per_sec, rate)],
     ["Delivered / s", known(rates?.deliveries_per_sec, rate)],
@@ -85,7 +86,7 @@ function figures(node: NodeAnswer): [string, React.ReactNode][] {
     ["Lease renewed", lease_age_s === null ? "needs none" : leaseText(lease_age_s)],
     ["Address", node.address],
     ["Version", node.version],
-    ["Joined", <Time at={node.started_at} key="started" />],
+    ["Started", <Time at={node.started_at} key="started" />],
   ];
 }
 

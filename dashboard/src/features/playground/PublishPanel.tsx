@@ -10,8 +10,10 @@ import { setDraft } from "@/features/playground/draft";
 import {
   type Drafted,
   draftProblem,
+  parseHeaders,
   RATE_MAX_PER_S,
   REPEAT_MAX_COUNT,
+  whatToMend,
 } from "@/features/playground/publishing";
 import type { Session, SessionView } from "@/features/playground/session";
 import { read, type Terms } from "@/features/playground/terms";
@@ -34,7 +36,7 @@ export function PublishPanel(props: PublishPanelProps) {
   const { draft, onDraft, onTerms, onTopic, session, terms, topic, view } = props;
   const { perS, total } = read(terms);
   const unable = useReasonAgainst("publish", topic);
-  const wrong = nameProblem(topic) ?? draftProblem(draft);
+  const wrong = nameProblem(topic) ? "Mend the topic first" : whatToMend(draft);
   const isOpen = view.machine.state === "open";
   const change = (part: Partial<Drafted>) => {
     setDraft(part);
@@ -67,7 +69,8 @@ export function PublishPanel(props: PublishPanelProps) {
           label="Headers, one a line"
           onChange={(headers) => change({ headers })}
           placeholder="trace: {{uuid}}"
-          rows={1}
+          problem={parseHeaders(draft.headers).problem}
+          rows={3}
           text={draft.headers}
         />
       </div>
@@ -95,6 +98,7 @@ export function PublishPanel(props: PublishPanelProps) {
           <Button
             key="publish"
             look="primary"
+            told="after"
             type="submit"
             unable={unable ?? wrong ?? (isOpen ? null : "There is no connection yet")}
           >

@@ -53,7 +53,8 @@ function Came({
   const { inFlightCount, isSettledCut } = leftOut;
   return (
     <p className="text-dim text-xs tabular-nums">
-      Subscribed to {wanted?.topic}; {count(seenCount)} came
+      Subscribed to {wanted?.topic}
+      {wanted?.subscription && ` as ${wanted.subscription}`}; {count(seenCount)} came
       {wanted?.ack === "auto" &&
         shownCount < seenCount &&
         `, ${count(shownCount)} shown: it is a sample of what is too fast to read`}
@@ -145,7 +146,13 @@ function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelPro
             Unsubscribe
           </Button>
         ) : (
-          <Button key="follow" look="primary" type="submit" unable={unable ?? wrong}>
+          <Button
+            key="follow"
+            look="primary"
+            told="after"
+            type="submit"
+            unable={unable ?? (wrong && "Mend where it begins first")}
+          >
             Subscribe
           </Button>
         )}

@@ -11,6 +11,7 @@ import {
   publishFrame,
   SAMPLE,
   UNANSWERED_MAX_COUNT,
+  whatToMend,
 } from "@/features/playground/publishing";
 
 const draft = (payload: string, headers = "") => ({ headers, key: "", payload });
@@ -50,6 +51,9 @@ describe("a draft", () => {
     });
     expect(Object.entries(parseHeaders("__proto__: 1").headers)).toEqual([["__proto__", "1"]]);
     expect(draftProblem(draft("1", "trace"))).toContain("“trace”");
+    expect(whatToMend(draft("1", "trace=7f3a"))).toBe("Mend the headers first");
+    expect(whatToMend(draft("{", "trace=7f3a"))).toBe("Mend the payload first");
+    expect(whatToMend(draft("1", "trace: 7f3a"))).toBeNull();
   });
 });
 
@@ -91,6 +95,12 @@ describe("what a single command does not do", () => {
 
   it("is nothing for one message without templates", () => {
     expect(differences(draft, 1, 10)).toBeNull();
+  });
+
+  it("is said of a line that is no header, which is left out", () => {
+    expect(differences({ ...draft, headers: "trace=7f3a" }, 1, 10)).toContain(
+      "such as trace: 7f3a, not “trace=7f3a”",
+    );
   });
 
   it("is to fill in templates, and to repeat", () => {

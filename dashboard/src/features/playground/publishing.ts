@@ -50,12 +50,14 @@ export function filledIn({ headers, key, payload }: Drafted, values: Filling): F
   };
 }
 
-/** What a single command does not do that the page does; null: nothing. */
+/** What a single command does not do that the page does, or of what is typed it leaves out; null: nothing. */
 export function differences(draft: Drafted, total: number, perS: number): string | null {
   const typed = `${draft.payload}\n${draft.headers}\n${draft.key}`;
   const names = new Set([...typed.matchAll(TEMPLATE)].map(([, name]) => name));
   const used = TEMPLATES.filter((name) => names.has(name));
+  const { problem } = parseHeaders(draft.headers);
   const parts = [
+    ...(problem === null ? [] : [`Not as it is typed: ${problem}`]),
     ...(used.length > 0
       ? [
           `Filled in as an example, the same each time: ${used.map((name) => `{{${name}}}`).join(", ")}.`,
@@ -81,6 +83,12 @@ export function draftProblem({ headers, payload }: Drafted): string | null {
     throw error;
   }
   return parseHeaders(headers).problem;
+}
+
+/** The same beside the button: the field says what is wrong with it. */
+export function whatToMend(draft: Drafted): string | null {
+  if (draftProblem(draft) === null) return null;
+  return `Mend the ${draftProblem({ ...draft, headers: "" }) === null ? "headers" : "payload"} first`;
 }
 
 interface Headers {

@@ -61,7 +61,12 @@ export function SignIn() {
         or where <code>CONDUIT_ADMIN_KEY_FILE</code> says. If it is lost,{" "}
         <code>conduit store admin-key</code> makes another one, while the server is stopped.
       </p>
-      <Button look="primary" type="submit" unable={key === "" ? "Type the key first" : null}>
+      <Button
+        look="primary"
+        told="after"
+        type="submit"
+        unable={key === "" ? "Type the key first" : null}
+      >
         {signIn.isPending ? "Signing in…" : "Sign in"}
       </Button>
     </ActForm>

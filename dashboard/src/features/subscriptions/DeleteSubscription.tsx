@@ -66,6 +66,7 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
           <Button
             look="danger"
             type="submit"
+            told="before"
             unable={isOther ? IS_OTHER : isSame ? null : "Type the name of the subscription first"}
           >
             {remove.isPending ? "Deleting…" : `Delete subscription, ${count(lag)} unsettled`}

@@ -200,6 +200,7 @@ function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
         <Leave onClick={onClose}>Leave it</Leave>
         <Button
           look="danger"
+          told="before"
           type="submit"
           unable={isReady ? null : "Type the name of the subscription first"}
         >

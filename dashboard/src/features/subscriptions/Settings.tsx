@@ -57,9 +57,10 @@ export function Settings({ subscription }: { readonly subscription: Subscription
         not="Nothing was changed"
         onLook={undo}
       />
-      <div className="flex items-center gap-3">
+      <div className="flex flex-wrap items-center gap-3">
         <Button
           look="primary"
+          told="after"
           type="submit"
           unable={unable ?? (nothing ? "Nothing was changed yet" : null)}
         >

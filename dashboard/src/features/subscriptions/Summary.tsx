@@ -70,9 +70,9 @@ function Places({ places }: PlacesProps) {
   if (places.length === 0) return <p className="text-dim">No topic matches it yet.</p>;
   return (
     <Table
-      caption="Up to the cursor all was handed out; the lag is how many messages are not settled, those that come again too"
-      columns={["Topic", "Cursor", "Last message", "Lag"]}
-      numbers={["Cursor", "Last message", "Lag"]}
+      caption="Up to the floor all is settled; the lag is how many messages are not, those that come again too"
+      columns={["Topic", "Floor", "Last message", "Lag"]}
+      numbers={["Floor", "Last message", "Lag"]}
       rows={places.map(({ floor, lag, last_seq, topic }) => [
         topic,
         <Link

@@ -129,7 +129,8 @@ it("a state is a word: the worst that is so", () => {
   const word = (change: Parameters<typeof subscription>[0]) => stateOf(subscription(change)).word;
   expect(word({ full: true, paused: true })).toBe("paused");
   expect(word({ full: true })).toBe("full");
-  expect(word({ subscribers: 2 })).toBe("running");
+  expect(word({ subscribers: 2 })).toBe("active");
+  expect(word({ lag: 3, subscribers: 0 })).toBe("idle");
   expect(stateOf(subscription({ lag: 3, subscribers: 0 })).tone).toBe("warn");
   expect(stateOf(subscription({ subscribers: 0 })).tone).toBe("idle");
 });

@@ -13,11 +13,12 @@ const MS: Readonly<Record<string, number>> = { "": 1, h: 3_600_000, min: 60_000,
 // A seek that has so many come again wants the name typed.
 export const AGAIN_TYPED_COUNT = 1_000;
 
+/** In the words of the command line: `active` with somebody attached, else `idle`. */
 export function stateOf(subscription: SubscriptionAnswer): { word: string; tone: Tone } {
   if (subscription.paused) return { tone: "paused", word: "paused" };
   if (subscription.full) return { tone: "bad", word: "full" };
-  if (subscription.subscribers > 0) return { tone: "ok", word: "running" };
-  return { tone: subscription.lag > 0 ? "warn" : "idle", word: "nobody attached" };
+  if (subscription.subscribers > 0) return { tone: "ok", word: "active" };
+  return { tone: subscription.lag > 0 ? "warn" : "idle", word: "idle" };
 }
 
 export function nameProblem(name: string): string | null {

@@ -85,6 +85,7 @@ function Look({ onClose, onStep, tenant }: LookProps) {
           <Button
             look="danger"
             onClick={() => onStep("delete")}
+            told="before"
             unable={reasonAgainstDeleting(tenant)}
           >
             Delete…
@@ -122,9 +123,14 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
         may="The limits may have been changed"
         not="The limits were not changed"
       />
-      <div className="flex justify-end gap-2">
+      <div className="flex flex-wrap justify-end gap-2">
         <Leave onClick={onDone}>Back</Leave>
-        <Button look="primary" type="submit" unable={total > 0 ? null : "Nothing is changed yet"}>
+        <Button
+          look="primary"
+          told="before"
+          type="submit"
+          unable={total > 0 ? null : "Nothing is changed yet"}
+        >
           {change.isPending ? "Saving…" : total > 1 ? `Change ${total} limits` : "Change the limit"}
         </Button>
       </div>
@@ -168,6 +174,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
         <Leave onClick={onBack}>Keep it</Leave>
         <Button
           look="danger"
+          told="before"
           type="submit"
           unable={isSame ? null : "Type the name of the tenant first"}
         >

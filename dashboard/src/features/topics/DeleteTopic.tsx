@@ -70,6 +70,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
         <Button
           look="danger"
           type="submit"
+          told="before"
           unable={isOther ? IS_OTHER : isSame ? null : "Type the name of the topic first"}
         >
           {remove.isPending ? "Deleting…" : `Delete topic and ${stored}`}

@@ -7,6 +7,7 @@ import { count } from "@/components/format";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Allowed } from "@/features/signin/Allowed";
+import { stateOf } from "@/features/subscriptions/model";
 import { covers } from "@/services/covers";
 import { useReasonAgainst } from "@/services/server";
 import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
@@ -79,11 +80,6 @@ function lagIn({ lag, topics }: SubscriptionAnswer, topic: string): ReactNode {
 }
 
 function RunState({ subscription }: { readonly subscription: SubscriptionAnswer }) {
-  if (subscription.paused) return <Badge tone="paused">paused</Badge>;
-  if (subscription.full) return <Badge tone="bad">full</Badge>;
-  return subscription.subscribers === 0 ? (
-    <Badge tone="warn">nobody attached</Badge>
-  ) : (
-    <Badge tone="ok">running</Badge>
-  );
+  const { tone, word } = stateOf(subscription);
+  return <Badge tone={tone}>{word}</Badge>;
 }

@@ -73,6 +73,7 @@ function Form({ onClose, topic }: Omit<PurgeTopicProps, "open">) {
         <Button
           look="danger"
           type="submit"
+          told="before"
           unable={
             isOther ? IS_OTHER : isTyped(typed, name) ? null : "Type the name of the topic first"
           }

@@ -53,9 +53,10 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
           not="Nothing was changed"
           onLook={forget}
         />
-        <div className="flex items-center gap-3">
+        <div className="flex flex-wrap items-center gap-3">
           <Button
             look="primary"
+            told="after"
             type="submit"
             unable={unable ?? (isEdited ? null : "Nothing was changed yet")}
           >

@@ -23,6 +23,7 @@ describe("a topic that is to keep less", () => {
     expect(old && removal(old)).toBe("Save and remove what is beyond");
     const both = lossOf(TOPIC, { ...SAME, max_bytes: 1_024, max_messages: 4 });
     expect(both?.about.join()).toContain("1.0 KiB");
+    expect(both?.about[0]).toBe("At most 4 messages: of 5 the oldest goes (number 11).");
     expect(both && removal(both)).toBe("Save and remove 1 message or more");
   });
 

@@ -22,10 +22,11 @@ export function lossOf(topic: TopicAnswer, wanted: Retention): Loss | null {
   const messageCount = max_messages === null ? 0 : Math.max(stored - max_messages, 0);
   if (messageCount > 0) {
     const last = topic.first_seq + messageCount - 1;
-    const which = last === topic.first_seq ? `${last}` : `${topic.first_seq} to ${last}`;
-    about.push(
-      `At most ${counted(max_messages ?? 0, "message")}: of ${count(stored)} the oldest ${count(messageCount)} ${messageCount === 1 ? "goes" : "go"} (${which}).`,
-    );
+    const which =
+      messageCount === 1
+        ? `the oldest goes (number ${last})`
+        : `the oldest ${count(messageCount)} go (${topic.first_seq} to ${last})`;
+    about.push(`At most ${counted(max_messages ?? 0, "message")}: of ${count(stored)} ${which}.`);
   }
   const isTooLarge = max_bytes !== null && topic.stored_bytes > max_bytes;
   if (isTooLarge) {

@@ -168,8 +168,9 @@ async def _own_letter(shared: Shared, caller: Principal, dead_id: str) -> DeadLe
 async def list_dead_letters(
     shared: Shared, caller: Managing, query: Annotated[DeadQuery, Query()]
 ) -> Response:
-    """List dead letters, newest first. A page ends before it has more than 4 MiB of payloads, keys and
-    headers. A key for some topics is told of those alone.
+    """List dead letters, newest first, by when each died first: one that is redriven and dies again keeps its
+    place. A page ends before it has more than 4 MiB of payloads, keys and headers. A key for some topics is
+    told of those alone.
 
     A search ends three seconds after its turn has come with what it has found by then, `searched_to` and
     `next`. If too many search at once, it is refused.

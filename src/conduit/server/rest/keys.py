@@ -152,8 +152,16 @@ def fields(record: KeyRecord) -> dict[str, Any]:
         "expires_at": optional_time(record.expires_at_ms),
         "last_used_at": optional_time(record.last_used_at_ms),
         "revoked_at": optional_time(record.revoked_at_ms),
-        "rotating_until": optional_time(record.former_until_ms),
+        "rotating_until": optional_time(_former_until_ms(record)),
     }
+
+
+def _former_until_ms(record: KeyRecord) -> int | None:
+    """A key that ends takes both of its secrets with it."""
+    if record.former_until_ms is None or record.revoked_at_ms is not None:
+        return None
+    ends_at_ms = record.expires_at_ms
+    return record.former_until_ms if ends_at_ms is None else min(record.former_until_ms, ends_at_ms)
 
 
 @router.get("/keys", responses=answers(KeyList))
