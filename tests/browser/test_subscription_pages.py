@@ -93,7 +93,7 @@ def test_one_is_paused_keeps_what_comes_and_goes_on(browser, server):
         page.get_by_role("button", name="Pausing…").wait_for()
         # Until it is answered the page stays, which tells what came of it.
         page.get_by_role("link", name="Topics", exact=True).click()
-        page.get_by_text("It has been sent").wait_for()
+        page.get_by_text("It has been sent: what came").wait_for()
         (one,) = held
         one.continue_()
         page.unroute_all()
