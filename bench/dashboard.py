@@ -77,7 +77,7 @@ class Watch(NamedTuple):
 
 
 # The server looks for what needs attention every 30 s while somebody asks every 10 s: twice in a window.
-LONG_WATCH, SHORT_WATCH = Watch(5, 60), Watch(1, 20)
+LONG_WATCH, SHORT_WATCH = Watch(4, 60), Watch(1, 20)
 
 
 def cases(short: bool) -> list[Case]:

@@ -10,7 +10,7 @@ import type {
   StatsAnswer,
   Troubled,
 } from "@/api/schema";
-import { bytes, count, duration } from "@/components/format";
+import { bytes, count, counted, duration } from "@/components/format";
 import { type Item, ofTenant, type Whose, worstFirst } from "@/features/overview/item";
 import { ofLetters } from "@/features/overview/letterAttention";
 import { ofHealth, ofNodes } from "@/features/overview/nodeAttention";
@@ -100,7 +100,7 @@ function ofSubscriptions(attentive: Attentive | undefined, whose: Whose): Item[]
 }
 
 function rest(trouble: string, more: number, { shown }: Whose): Item {
-  const what = `${count(more)} more subscriptions are ${trouble}`;
+  const what = `${counted(more, "more subscription")} ${more === 1 ? "is" : "are"} ${trouble}`;
   const isOfAll = shown === null;
   const where = isOfAll ? "choose a tenant for all of its own" : "the page lists all";
   const why = `Those above have the most unsettled messages; ${where}.`;
