@@ -120,6 +120,31 @@ async def test_where_nobody_takes_subscriptions_each_counts_all(nodes):
     assert set(backlogs(nodes).values()) == {3 * COUNT}
 
 
+async def test_a_topic_that_was_followed_elsewhere_before_it_was_heard_of_takes_nothing_away(nodes):
+    a, b = nodes["a"], nodes["b"]
+    await a.broker.subscriptions.create(T, "w", ">", Bench.durable_settings(), "new")
+    await counted(nodes)
+    await a.broker.topics.create(T, "late")
+    connection, peer = await a.subscribe(">", subscription="w")
+    await a.publish_many("late", 4)
+    await a.until(lambda: len(peer.seqs) == 4)
+    for message in peer.of("message"):
+        connection.verbs.ack(Ack(message_id=message["message_id"]))
+    connection.close()
+    await a.flush()
+    await a.publish_many("t", 2)
+    # It has changed its node: here it is counted before the topic is heard of.
+    lag = b.broker._engine.lags.by_id[b.broker._owned.find(T, "w").subscription_id]
+    lag.unknown()
+    await b.broker.subscriptions._counting.round()
+    assert lag.is_known
+    await b.broker.news.catch_up()
+    await b.broker.tails.round()
+    assert lag.count == 2
+    await b.broker.topics.delete(T, "late")
+    assert lag.count == 2
+
+
 class CountedStore(MemoryStore):
     """Keeps how many subscriptions it was asked for at once."""
 

@@ -265,6 +265,10 @@ class Lags:
         coverage.published += topic.last_seq
         coverage.removed += topic.first_seq - 1
         self.count(coverage, topic.last_seq * coverage.known_count)
+        if topic.last_seq and coverage.reached is None:
+            # It is heard of late, and was followed elsewhere.
+            for lag in coverage.lags.values():
+                lag.seen_id = max(lag.seen_id, topic.topic_id)
         if topic.first_seq > 1:
             coverage.trims += 1
 
