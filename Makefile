@@ -5,7 +5,7 @@ PORT ?= 8080
 DATABASE_URL ?= sqlite:///data/conduit.db
 # Tests that run at a time under `make test`, each worker with servers of its own. Most wait more than they
 # compute, so that there may be more of them than cores.
-WORKERS ?= 5
+WORKERS ?= 6
 # Of `make cluster`: how many nodes, and a folder for its data, to start it again with them.
 NODES ?= 3
 KEEP ?=
@@ -78,7 +78,7 @@ dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard
 dashboard-types: setup ## the shapes of the API's answers, for the dashboard, from what the server says of itself
 	$(BIN)/python -m tools.dashboard_types
 
-test: setup services ## style, types and all tests, with WORKERS (5) at a time; CI runs this and test-lowest
+test: setup services ## style, types and all tests, with WORKERS (6) at a time; CI runs this and test-lowest
 	@$(MAKE) --no-print-directory --jobs 2 lint types pages
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal || \
 		{ [ $$? -eq 1 ] && $(BIN)/python -m tools.second_try; }

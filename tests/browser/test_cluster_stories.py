@@ -84,7 +84,7 @@ def test_a_failing_subscriber_at_another_node_is_found_mended_and_gets_its_messa
         page.reload()
         detail.get_by_text(REASON).first.wait_for()
         # Why it fails is seen at the subscription, and where it runs.
-        detail.get_by_role("link", name=billing).click()
+        detail.get_by_role("link", name=billing).first.click()
         page.get_by_role("heading", name=billing).wait_for()
         page.get_by_text(NAMES[2]).first.wait_for()
         page.go_back()

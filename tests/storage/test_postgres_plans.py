@@ -29,7 +29,7 @@ def looked_at(node: dict[str, Any]) -> int:
 @pytest.mark.parametrize(
     ("statement", "types", "values"),
     [
-        (subscriptions._PASSED, "bigint, bigint[], bigint[]", "{}, '{{}}', '{{}}'"),
+        (subscriptions._PASSED, "bigint[], bigint[], bigint[]", "ARRAY[{}], '{{}}', '{{}}'"),
         (subscriptions._PROGRESS, "bigint", "{}"),
     ],
 )

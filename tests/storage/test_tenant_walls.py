@@ -72,9 +72,11 @@ ACROSS = {
         sqlite/tenants.py: _CHANGED_TENANTS _CHANGED_KEYS _USED create
         postgres/tenants.py: _CHANGED_TENANTS _CHANGED_KEYS _USED create
         """,
-    "Who administers the server may read the audit log of all tenants.": """
+    "Who administers the server may read the audit log of all tenants, and count what has died.": """
         sqlite/audit.py: _OF_ALL
+        sqlite/dead_letters.py: _TENANTS
         postgres/audit.py: _OF_ALL
+        postgres/dead_letters.py: _TENANTS
         """,
 }
 
