@@ -81,6 +81,24 @@ describe("what is followed live", () => {
     expect(notes(feed)[0]).toContain("made anew");
   });
 
+  it("is connected once the topic is followed, and not when the connection is open", async () => {
+    const state = async () => {
+      await vi.advanceTimersByTimeAsync(2_000);
+      return feed.view().machine.state;
+    };
+    feed.start();
+    const wire = await opened();
+    expect(await state()).toBe("opening");
+    wire.says({ ...subscribed, seq: 0 });
+    expect(await state()).toBe("open");
+    wire.onclose?.({ code: 1006 });
+    const next = await opened(20_000);
+    expect(await state()).toBe("opening");
+    next.says({ code: "topic_not_found", message: "m", ref: "tail", type: "error" });
+    expect(await state()).toBe("open");
+    expect(feed.view().problem?.code).toBe("topic_not_found");
+  });
+
   it("goes on when nothing holds it any more, and not before", async () => {
     feed.start();
     await opened();

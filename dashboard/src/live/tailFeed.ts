@@ -13,6 +13,7 @@ export type TailRow =
 
 export interface TailView {
   readonly isPaused: boolean;
+  /** Open once the topic is followed, and not before. */
   readonly machine: Machine;
   /** What the server has refused; nothing comes then. */
   readonly problem: { readonly code: string; readonly message: string } | null;
@@ -43,6 +44,8 @@ export class TailFeed {
   /** How far a topic is known to have been followed; of a pattern there is no such place. */
   #place: Place | null = null;
   #hasBegun = false;
+  /** Whether what is published from now on comes. */
+  #isFollowed = false;
   #problem: TailView["problem"] = null;
   readonly #holds = new Set<Hold>();
   #isStarted = false;
@@ -115,6 +118,7 @@ export class TailFeed {
     this.#socket.stop();
     if (this.#tick !== null) clearInterval(this.#tick);
     this.#tick = null;
+    this.#isFollowed = false;
     this.#forgetRetry();
     // What passes meanwhile is looked up, not tailed: whoever comes back sees what is new.
     this.#resume = this.#fromNow();
@@ -126,6 +130,7 @@ export class TailFeed {
   }
 
   #moved({ reason, state }: Machine): void {
+    if (state !== "open") this.#isFollowed = false;
     // To catch up would be too slow again.
     if (state === "waiting" && reason === TOO_SLOW) this.#resume = this.#fromNow();
     this.#painter.soon();
@@ -172,6 +177,7 @@ export class TailFeed {
       this.#place = epoch !== undefined && seq !== undefined ? { epoch, seq } : null;
     }
     this.#hasBegun = true;
+    this.#isFollowed = true;
     this.#resume.subscribed(frame);
     this.#problem = null;
   }
@@ -201,9 +207,11 @@ export class TailFeed {
   }
 
   #look(): TailView {
+    const { machine } = this.#socket;
+    const isBeginning = machine.state === "open" && !this.#isFollowed && this.#problem === null;
     return {
       isPaused: this.isPaused,
-      machine: this.#socket.machine,
+      machine: isBeginning ? { ...machine, state: "opening" } : machine,
       problem: this.#problem,
       rates: this.#tail.rates(performance.now()),
       rows: this.#tail.newest(),
