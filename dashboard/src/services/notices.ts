@@ -1,7 +1,7 @@
 // What came of acts, for whoever has no dialog of them before him any more.
 
 import { useSyncExternalStore } from "react";
-import { parted } from "@/live/acquaintance";
+import { parted, Signal } from "@/live/acquaintance";
 
 interface Notice {
   /** Why it was not done; null: it was. */
@@ -15,7 +15,7 @@ const NOTICES_MAX_COUNT = 5;
 
 let notices: readonly Notice[] = [];
 let ids = 0;
-const listeners = new Set<() => void>();
+const changed = new Signal();
 parted.on(() => set([]));
 
 /** Something was done. It is said for some seconds. */
@@ -36,7 +36,7 @@ export const currentNotices = () => notices;
 
 /** The oldest first. */
 export function useNotices(): readonly Notice[] {
-  return useSyncExternalStore(subscribe, currentNotices);
+  return useSyncExternalStore(changed.on, currentNotices);
 }
 
 function add(notice: Omit<Notice, "id">): void {
@@ -48,10 +48,5 @@ function add(notice: Omit<Notice, "id">): void {
 
 function set(next: readonly Notice[]): void {
   notices = next;
-  for (const listener of listeners) listener();
-}
-
-function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+  changed.say();
 }

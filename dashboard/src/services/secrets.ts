@@ -3,12 +3,12 @@
 
 import { useSyncExternalStore } from "react";
 import type { KeyCreated } from "@/api/schema";
-import { parted } from "@/live/acquaintance";
+import { parted, Signal } from "@/live/acquaintance";
 
 let waiting: readonly KeyCreated[] = [];
 // How often somebody has gone: what was asked for before is for nobody who is here.
 let partings = 0;
-const listeners = new Set<() => void>();
+const changed = new Signal();
 parted.on(forgetSecrets);
 
 /** For who asks for a secret now: keeps it for him, unless he has gone by then. It is shown until he puts it away;
@@ -35,15 +35,10 @@ const shown = () => waiting[0];
 
 /** The one to be shown. */
 export function useSecret(): KeyCreated | undefined {
-  return useSyncExternalStore(subscribe, shown);
+  return useSyncExternalStore(changed.on, shown);
 }
 
 function set(next: readonly KeyCreated[]): void {
   waiting = next;
-  for (const listener of listeners) listener();
-}
-
-function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+  changed.say();
 }
