@@ -1,6 +1,7 @@
 import asyncio
 
 from conduit.broker.commits import Commits
+from conduit.broker.deliver import backlog as deliver
 from conduit.broker.deliver.backlog import BUSY, GENTLE, GIVE_WAY_S, QUIET, QUIET_AFTER_S, Backlog
 from tests.broker.kit import ManualClock, made_commits
 
@@ -69,7 +70,9 @@ async def test_a_step_that_fails_costs_the_others_nothing(caplog):
     assert "KeyError" in caplog.text
 
 
-async def test_all_wait_for_a_commit_and_go_on_at_its_end():
+async def test_all_wait_for_a_commit_and_go_on_at_its_end(monkeypatch):
+    # However slow the machine is.
+    monkeypatch.setattr(deliver, "GIVE_WAY_S", 60.0)
     (backlog, commits), log = new_backlog(), []
     commits.queued("a committer")
     backlog.add(Reading("a", 2, backlog, log))

@@ -10,7 +10,7 @@ import threading
 from queue import Empty, Queue
 from typing import IO, Any
 
-from tests.support import secrets
+from tests.support import forkserver, secrets
 from tests.support.server import clean_environment
 from tests.support.wait import DEADLINE_S
 
@@ -26,10 +26,8 @@ class Conduit:
     def run(self, *args: str, stdin: str | bytes = b"") -> Done:
         """Run it to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            [*COMMAND, *args], input=given, capture_output=True, env=self.env, timeout=DEADLINE_S
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        done = forkserver.run(["conduit", *args], self.env, given=given, timeout=DEADLINE_S)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def ok(self, *args: str, stdin: str | bytes = b"") -> Done:
         """Run it; it must succeed."""

@@ -1,15 +1,13 @@
 """An operator's way: the first key, a tenant, its keys, and what they may not do."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 
-from tests.support import secrets
+from tests.support import forkserver, secrets
 from tests.support.http import Answer, Api
 from tests.support.server import RunningServer, clean_environment, running_server
 from tests.support.ws import WsClient
@@ -136,15 +134,11 @@ def test_an_operator_who_has_lost_the_key_makes_another_on_the_database():
     with running_server(**settings) as server:
         path = server.directory / "conduit-admin-key"
         lost = Caller(server, path.read_text().strip())
-        command = [sys.executable, "-m", "conduit", "store", "admin-key", "--yes"]
         run = partial(
-            subprocess.run,
-            command,
+            forkserver.run,
+            ["conduit", "store", "admin-key", "--yes"],
+            clean_environment(**settings),
             cwd=server.directory,
-            env=clean_environment(**settings),
-            capture_output=True,
-            text=True,
-            check=False,
         )
         refused = run()
         assert refused.returncode == 6, refused

@@ -3,12 +3,12 @@
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
+from tests.support import forkserver
 from tests.support.http import Api
 from tests.support.postgres import USER, Cluster, binary
 from tests.support.server import RunningServer, clean_environment, running_server
@@ -28,14 +28,7 @@ def url(cluster):
 
 def conduit(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "conduit", *args],
-        env=clean_environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forkserver.run(["conduit", *args], clean_environment(**settings), timeout=60)
 
 
 def database_of(url: str) -> str:

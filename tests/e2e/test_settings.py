@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -11,6 +9,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from conduit import __version__
+from tests.support import forkserver
 from tests.support.http import Api
 from tests.support.server import RunningServer, clean_environment, free_port, running_server
 from tests.support.wait import until
@@ -23,15 +22,8 @@ ORIGIN = "https://app.example"
 
 def serve_and_fail(tmp_path, **settings):
     """Run `conduit serve` with settings that it must refuse."""
-    return subprocess.run(
-        [sys.executable, "-m", "conduit", "serve"],
-        cwd=tmp_path,
-        env=clean_environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = clean_environment(**settings)
+    return forkserver.run(["conduit", "serve"], env, cwd=tmp_path, timeout=60)
 
 
 def preflight(api, origin):

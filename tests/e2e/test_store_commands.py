@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.support import forkserver
 from tests.support.http import Api
 from tests.support.server import clean_environment, running_server
 from tests.support.wait import until
@@ -28,14 +29,8 @@ def path(tmp_path) -> Path:
 
 
 def store(*args: object, database: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "conduit", "store", *map(str, args)],
-        env=clean_environment(DATABASE_URL=f"sqlite:///{database}"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = clean_environment(DATABASE_URL=f"sqlite:///{database}")
+    return forkserver.run(["conduit", "store", *map(str, args)], env, timeout=60)
 
 
 class Load:

@@ -1,7 +1,7 @@
 """A real server in a process of its own: `python -m conduit serve` on a free port of 127.0.0.1.
 
 Nothing of the server is imported here; only the place of the package is looked up. What these tests
-see is what a user sees.
+see is what a user sees. Most are forks of a process that has loaded the package (`forkserver.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support import secrets
+from tests.support import forkserver, secrets
 from tests.support.wait import until
 
 READY_WITHIN_S = 60.0
@@ -28,6 +28,9 @@ TERMINATE_WITHIN_S = 30.0
 POLL_S = 0.02
 REPO = Path(__file__).parents[2]
 LOG_TAIL_BYTES = 6000
+# Settings of Python and of the loader, which a fork does not heed; and of workers it is looked at what /proc
+# says of them.
+UNFORKED = ("PYTHON", "LD_", "CONDUIT_WORKERS")
 
 # Servers that are running now, for the log that a failing test prints.
 running: list[RunningServer] = []
@@ -52,7 +55,8 @@ def clean_environment(**settings: str) -> dict[str, str]:
     assert spec.origin is not None
     source = str(Path(spec.origin).parents[1])
     secrets.register_settings(settings)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child needs a PATH
+    own = forkserver.ENVIRONMENT
+    kept = {name: own[name] for name in ("PATH", "HOME", "LANG") if name in own}
     # Whoever runs the tests may have contexts.
     alone = {"XDG_CONFIG_HOME": os.devnull}
     path = os.pathsep.join((source, str(REPO)))
@@ -73,7 +77,9 @@ class RunningServer:
         self.program = "conduit"
         """The module that is run as `python -m … serve`."""
         self.python = sys.executable
-        self._process: subprocess.Popen[bytes] | None = None
+        self.is_forked = False
+        """Whether it is a fork; or else it is started by `preexec`, `python`, in this thread's namespaces."""
+        self._process: subprocess.Popen[bytes] | forkserver.Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -91,21 +97,28 @@ class RunningServer:
         assert not self.alive
         secrets.watch(self.log)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.python, "-m", self.program, "serve"],
-                cwd=self.directory,
-                env=clean_environment(**self.env),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=self.preexec,
-            )
+            self._process = self._started(log.fileno(), clean_environment(**self.env))
         running.append(self)
         try:
             self._wait_until_ready(ready_within_s)
         except BaseException:
             self.kill()
             raise
+
+    def _started(
+        self, log: int, env: dict[str, str]
+    ) -> subprocess.Popen[bytes] | forkserver.Forked:
+        if self.is_forked:
+            return forkserver.fork([self.program, "serve"], self.directory, env, log)
+        return subprocess.Popen(
+            [self.python, "-m", self.program, "serve"],
+            cwd=self.directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=self.preexec,
+        )
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end. Does nothing if the process has ended."""
@@ -194,6 +207,7 @@ def running_server(
         env = {"PORT": str(free_port()), "CONDUIT_HOST": "127.0.0.1", **settings}
         server = RunningServer(Path(directory), env)
         server.preexec, server.program = preexec, program
+        server.is_forked = preexec is None and not any(name.startswith(UNFORKED) for name in env)
         server.start()
         try:
             yield server

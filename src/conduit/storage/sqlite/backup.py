@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 import apsw
@@ -32,14 +32,14 @@ def back_up(path: Path, to: Path) -> None:
         raise Conflict(f"{to} exists already")
     if not to.parent.is_dir():
         raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
+    # A name of its own: another backup to the same name may be running. It is known before there is a file:
+    # from then on a signal may come.
+    unfinished = to.with_name(f"{to.name}.{secrets.token_hex(8)}.unfinished")
     try:
-        # A name of its own: another backup to the same name may be running.
-        descriptor, name = tempfile.mkstemp(".unfinished", f"{to.name}.", to.parent)
-    except OSError as error:
-        raise _unwritten(to, error) from error
-    os.close(descriptor)
-    unfinished = Path(name)
-    try:
+        try:
+            unfinished.touch(0o600, exist_ok=False)
+        except OSError as error:
+            raise _unwritten(to, error) from error
         _copy(path, unfinished, to)
         try:
             _sync(unfinished)
