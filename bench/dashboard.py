@@ -247,7 +247,6 @@ def _calls(dice: random.Random, much: Much) -> Iterator[tuple[str, str, str]]:
         ("topic", f"/api/topics/{large}/messages?limit=50&order=desc"),
         ("messages", f"/api/topics/{large}/messages?limit=100&order=desc"),
         ("subscriptions", "/api/subscriptions?limit=100"),
-        ("subscriptions", "/api/subscriptions?limit=500"),
         ("subscriptions", "/api/subscriptions?limit=100&q=literal-99"),
         ("subscriptions", f"/api/subscriptions/{filling_much.PATTERN_NAME % 1}"),
         ("subscriptions", f"/api/subscriptions/{filling_much.PATTERN_NAME % 1}/topics?limit=100"),
@@ -260,6 +259,7 @@ def _calls(dice: random.Random, much: Much) -> Iterator[tuple[str, str, str]]:
         ("topics", "/api/topics?cursor=", f"/api/topics?limit=100&cursor={after['topics']}"),
         ("topics", "/api/stats/topics?names=", f"/api/stats/topics?names={some}"),
         ("topic", "/api/topics/{name}", f"/api/topics/{topic}"),
+        ("topic", "/api/subscriptions?topic=", f"/api/subscriptions?limit=100&topic={topic}"),
         (
             "messages",
             "/api/topics/{large}/messages?from_seq=",

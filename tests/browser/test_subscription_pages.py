@@ -167,8 +167,9 @@ def test_one_is_made_changed_and_deleted_and_the_server_has_done_it(browser, ser
     assert api.get("/api/subscriptions/made.here").status == 404
 
 
-def test_of_many_only_those_exist_that_are_seen_and_the_rest_comes_in_pages(browser, server):
-    with opened(browser, server, "subscriptions?q=many") as page:
+@pytest.mark.parametrize("place", ["subscriptions?q=many", "topics/many?tab=subscriptions"])
+def test_of_many_only_those_exist_that_are_seen_and_the_rest_comes_in_pages(browser, server, place):
+    with opened(browser, server, place) as page:
         table = page.get_by_role("table", name="Subscriptions")
         table.wait_for()
         scroller = table.get_by_role("rowgroup").nth(1)
@@ -181,6 +182,22 @@ def test_of_many_only_those_exist_that_are_seen_and_the_rest_comes_in_pages(brow
                 break
         page.get_by_role("link", name=last).wait_for()
         page.get_by_text(f"{COUNT} subscriptions").wait_for()
+
+
+def test_a_topic_shows_who_follows_it_and_how_far_each_is_in_it(browser, server):
+    api = Api(server.url)
+    for topic, count in (("two.a", 3), ("two.b", 2)):
+        api.create_topic(topic)
+        api.publish_many(topic, list(range(count)))
+    for name, topic in (("both", "two.*"), ("other", "two.b")):
+        body = {"name": name, "topic": topic, "start": "earliest"}
+        assert api.post("/api/subscriptions", body).status == 201
+    with opened(browser, server, "topics/two.a?tab=subscriptions") as page:
+        page.get_by_role("link", name="both").wait_for()
+        cells = page.get_by_role("row").nth(1).get_by_role("cell").all_inner_texts()
+        assert (cells[1], cells[3]) == ("two.*", "3")
+        assert page.get_by_role("link", name="other", exact=True).count() == 0
+        assert page.get_by_text("1 subscription", exact=True).count() == 1
 
 
 def test_the_keyboard_alone_goes_to_one_pauses_it_and_comes_back(browser, server):

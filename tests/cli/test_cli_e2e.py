@@ -148,6 +148,15 @@ def test_the_life_of_a_subscription(conduit: Conduit, api: Api, topic: str, name
     conduit.ok("sub", topic, "--subscription", name, "--from", "earliest", "--count", "3")
     (found,) = conduit.ok("subscription", "ls", "--q", name).json
     assert (found["topic"], found["topics"][0]["lag"]) == (topic, 0)
+    conduit.ok("subscription", "create", f"{name}-many", ">", "--from", "earliest")
+    mine = conduit.ok("subscription", "ls", "--topic", topic, "--q", name).json
+    assert [(each["name"], each["topics"][0]["lag"]) for each in mine] == [
+        (name, 0),
+        (f"{name}-many", 3),
+    ]
+    told = conduit.ok("subscription", "ls", "--topic", topic, "--q", f"{name}-many", "-o", "table")
+    assert told.out.splitlines()[1].split()[4] == "3"
+    conduit.ok("subscription", "rm", f"{name}-many", "--yes")
     table = conduit.ok("subscription", "get", name, "-o", "table").out
     assert "max in flight" in table
     assert topic in table

@@ -23,6 +23,12 @@ async def test_a_view_is_the_owners(scene: Scene):
     assert (view.subscribers, view.in_flight_count, view.lag) == (1, 3, 5)
     (listed,) = await scene.subscriptions.list(T, q=None, limit=10, after=None)
     assert (listed.subscribers, listed.in_flight_count) == (1, 3)
+    (listed,) = await scene.subscriptions.list(T, q=None, topic="t", limit=10, after=None)
+    assert ([(place.topic, place.lag) for place in listed.topics], listed.more_topics) == (
+        [("t", 5)],
+        False,
+    )
+    assert await scene.subscriptions.list(T, q=None, topic="u", limit=10, after=None) == []
     (topic,) = await scene.subscriptions.topics(T, scene.name, limit=10, after=None)
     assert (topic.topic, topic.lag) == ("t", 5)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.broker.administer.subscriptions import TOPICS_SHOWN_COUNT
+from conduit.broker.administer.viewing import TOPICS_SHOWN_COUNT
 from conduit.broker.administer.views import GAPS_SHOWN_COUNT, Attached, SubscriptionView
 from conduit.cluster import errands
 from conduit.cluster.at_owner import REDRIVEN_MAX_COUNT, VIEWS_MAX_COUNT

@@ -96,6 +96,70 @@ def test_subscriptions_are_listed_by_page_and_found_by_name(api, topic, name):
     assert seen == names
 
 
+def followers(api, topic, **query):
+    """Name, lag in the topic, lag in all, and whether there are other topics."""
+    seen, cursor = [], None
+    while not seen or cursor:
+        query["cursor"] = cursor
+        page = accepted(api.get("/api/subscriptions", topic=topic, **query))
+        seen += [
+            (
+                each["name"],
+                [(place["topic"], place["lag"]) for place in each["topics"]],
+                each["lag"],
+                each["more_topics"],
+            )
+            for each in page["subscriptions"]
+        ]
+        cursor = page["next"]
+        if not seen:
+            break
+    return seen
+
+
+@pytest.mark.parametrize("others", [1, 25])
+def test_those_that_follow_a_topic_are_listed_with_how_far_they_are_in_it(
+    api, connect, topic, name, others
+):
+    """Also those on so many topics that they are shown without them otherwise."""
+    own, elsewhere = f"{topic}.own", f"{topic}.other0"
+    for each in (own, *(f"{topic}.other{number}" for number in range(others))):
+        api.create_topic(each)
+    api.publish_many(own, [1, 2, 3])
+    api.publish_many(elsewhere, [1, 2])
+    for which, pattern in (("a", own), ("b", f"{topic}.*"), ("c", elsewhere), ("d", f"{topic}.>")):
+        body = {"name": f"{name}-{which}", "topic": pattern, "start": "earliest"}
+        accepted(api.post("/api/subscriptions", body), 201)
+    ws = connect()
+    ws.subscribe(f"{topic}.>", subscription=f"{name}-d")
+    message = next(each for each in ws.messages(5) if each["topic"] == own)
+    ws.ack(message)
+
+    def seen(limit):
+        return followers(api, own, q=name, limit=limit)
+
+    # The lag of one on many topics is kept up, and not counted for each look.
+    until(lambda: [lag for _, _, lag, _ in seen(10)] == [3, 5, 4])
+    for limit in (1, 2, 10):
+        assert seen(limit) == [
+            (f"{name}-a", [(own, 3)], 3, False),
+            (f"{name}-b", [(own, 3)], 5, True),
+            (f"{name}-d", [(own, 2)], 4, True),
+        ]
+
+
+def test_those_that_would_follow_a_topic_are_listed_before_it_is_there(api, topic, name):
+    accepted(api.post("/api/subscriptions", {"name": name, "topic": f"{topic}.*"}), 201)
+    assert followers(api, f"{topic}.new", q=name) == [(name, [], 0, False)]
+    assert followers(api, f"{topic}.new.deeper", q=name) == []
+
+
+@pytest.mark.parametrize("bad", ["a.*", "", "a..b"])
+def test_those_that_follow_what_is_no_topic_are_not_looked_for(api, bad):
+    refused = api.get("/api/subscriptions", topic=bad)
+    assert (refused.status, refused.json["field"]) == (400, "topic")
+
+
 def test_settings_can_be_changed_and_the_change_is_used(api, ws, topic, name):
     ws.subscribe(topic, subscription=name, max_in_flight=2, ack_wait_ms=60_000)
     changed = accepted(api.patch(f"/api/subscriptions/{name}", {"max_attempts": 1}))

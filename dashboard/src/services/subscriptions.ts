@@ -14,8 +14,6 @@ import {
 import { useAct } from "@/services/act";
 import { polled, polledPages, polledSlowly } from "@/services/polled";
 
-// The most that the server gives at once.
-export const LOOKED_AT_COUNT = 500;
 const PAGE_COUNT = 100;
 const POLLED_PAGES_COUNT = 3;
 const LIST_MS = 5_000;
@@ -26,31 +24,27 @@ const at = (name: string, more = "") => `/api/subscriptions/${encodeURIComponent
 /** Where a subscription begins, or goes on: as the API takes it. */
 export type Start = "new" | "earliest" | { readonly seq: number } | { readonly time: string };
 
-/** The first durable subscriptions by name, with how far each is. */
-export const subscriptionsQuery = () =>
-  queryOptions({
-    queryFn: ({ signal }) =>
-      request(SubscriptionList, "/api/subscriptions", {
-        query: { limit: LOOKED_AT_COUNT },
-        signal,
-      }),
-    queryKey: ["subscriptions", "first"],
-    ...polledSlowly(15_000),
-  });
-
 /** Durable subscriptions by name, a page at a time. The first pages are asked for again at the pace. */
 export const subscriptionPagesQuery = (q: string) =>
-  infiniteQueryOptions({
+  pagesQuery(["subscriptions", "list", q], { q: q || null });
+
+/** Those that messages of the topic go to; of the topics of each they have only this one. */
+export const followerPagesQuery = (topic: string) =>
+  pagesQuery(["subscriptions", "followers", topic], { topic });
+
+function pagesQuery(queryKey: readonly string[], query: Readonly<Record<string, string | null>>) {
+  return infiniteQueryOptions({
     getNextPageParam: (page: SubscriptionList) => page.next,
     initialPageParam: null as string | null,
     queryFn: ({ pageParam, signal }) =>
       request(SubscriptionList, "/api/subscriptions", {
-        query: { cursor: pageParam, limit: PAGE_COUNT, q: q || null },
+        query: { ...query, cursor: pageParam, limit: PAGE_COUNT },
         signal,
       }),
-    queryKey: ["subscriptions", "list", q],
+    queryKey,
     ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });
+}
 
 /** The first that have this in their name. */
 export const subscriptionNamesQuery = (q: string, limit: number) =>

@@ -37,13 +37,19 @@ def subscription() -> None:
 
 @subscription.command()
 @click.option("--q", "q", metavar="TEXT", help="Only subscriptions with TEXT in their name.")
+@click.option(
+    "--topic",
+    metavar="NAME",
+    help="Only those that messages of this topic go to, with their lag in it.",
+    shell_complete=completion.topics,
+)
 @with_limit
 @with_output()
 @with_server
-def ls(q: str | None, limit: int, output: str | None, server: Server) -> None:
+def ls(q: str | None, topic: str | None, limit: int, output: str | None, server: Server) -> None:
     """List subscriptions by name."""
-    found = call(server, lambda client: take(client.subscriptions.find(q=q), limit))
-    show_all(found, _COLUMNS, output)
+    found = call(server, lambda client: take(client.subscriptions.find(q=q, topic=topic), limit))
+    show_all(found, _COLUMNS if topic is None else _OF_TOPIC, output)
 
 
 @subscription.command()
@@ -289,6 +295,14 @@ _COLUMNS: Columns[Subscription] = {
     "RETRYING": lambda subscription: subscription.pending_retry_count,
     "DEAD": lambda subscription: subscription.dead_count,
 }
+
+
+def _lag_there(subscription: Subscription) -> int | None:
+    """In the one topic that it is shown with."""
+    return subscription.topics[0].lag if subscription.topics else None
+
+
+_OF_TOPIC: Columns[Subscription] = {**_COLUMNS, "LAG": _lag_there}
 
 _FIELDS: Columns[Subscription] = {
     "name": lambda subscription: subscription.name,

@@ -135,9 +135,12 @@ class Subscriptions:
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
-    async def find(self, *, q: str | None = None) -> AsyncIterator[Subscription]:
-        """All durable subscriptions, or those with `q` in their name, by name."""
-        query = {"q": q, "limit": PAGE_COUNT}
+    async def find(
+        self, *, q: str | None = None, topic: str | None = None
+    ) -> AsyncIterator[Subscription]:
+        """All durable subscriptions, or those with `q` in their name, by name. With `topic`, those that its
+        messages go to, and in `topics` of each only that one."""
+        query = {"q": q, "topic": topic, "limit": PAGE_COUNT}
         async for page in pages(self._rest, address("subscriptions"), SubscriptionList, query):
             for subscription in page.subscriptions:
                 yield subscription

@@ -198,12 +198,15 @@ class AtOwner:
         tenant: str,
         *,
         q: str | None,
+        topic: str | None = None,
         limit: int,
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
     ) -> list[SubscriptionView]:
         """See `Subscriptions.list`. What no owner has said in LIST_TIMEOUT_S is as the store has it."""
-        views = await self._here.list(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
+        views = await self._here.list(
+            tenant, q=q, topic=topic, limit=limit, after=after, is_meant=is_meant
+        )
         names: dict[str, list[str]] = {}
         for view in views:
             owner = self._elsewhere.owner_of(tenant, view.record.name)
@@ -213,16 +216,20 @@ class AtOwner:
         with suppress(TimeoutError):
             async with asyncio.timeout(LIST_TIMEOUT_S):
                 await asyncio.gather(
-                    *(self._add_views(tenant, some, better) for some in names.values())
+                    *(self._add_views(tenant, some, topic, better) for some in names.values())
                 )
         return [better.get(view.record.name, view) for view in views]
 
     async def _add_views(
-        self, tenant: str, names: Sequence[str], found: dict[str, SubscriptionView]
+        self,
+        tenant: str,
+        names: Sequence[str],
+        topic: str | None,
+        found: dict[str, SubscriptionView],
     ) -> None:
         """Those of one owner, as long as it answers."""
         async for some in in_slices(names, VIEWS_MAX_COUNT):
-            errand = Errand("", tenant, some)
+            errand = Errand("", tenant, some, topic=topic)
             try:
                 views = await self._ask(Kind.GET, errand, errands.decode_views)
             except ConduitError:

@@ -56,6 +56,8 @@ class Errand(msgspec.Struct, array_like=True, frozen=True):
     after: str | None = None
     places: Sequence[DeadPlace] = ()
     at_ms: int = 0
+    topic: str | None = None
+    """Of the topics of each only this one, for GET."""
 
 
 class _Outcome(msgspec.Struct, array_like=True, frozen=True):
@@ -99,6 +101,7 @@ def decode_errand(body: bytes) -> Errand:
     for name in errand.names:
         check_text(name, "names", NAME_LENGTH_MAX)
     check_text(errand.after or "", "after", NAME_LENGTH_MAX)
+    check_text(errand.topic or "", "topic", NAME_LENGTH_MAX)
     return errand
 
 

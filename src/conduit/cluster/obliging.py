@@ -27,7 +27,6 @@ from conduit.errors import (
     Conflict,
     InvalidRequest,
     MeantElsewhere,
-    NotFound,
     OutcomeUnknown,
     OwnedElsewhere,
     Unavailable,
@@ -129,14 +128,9 @@ class Obliging:
         return Unavailable(told)
 
     async def _get(self, errand: Errand) -> bytes:
-        views = []
-        for name in errand.names:
-            try:
-                views.append(await self._broker.subscriptions.get(errand.tenant, name))
-            except NotFound:
-                # Whoever asked for it sees that it is missing.
-                continue
-        return encode_answer(views)
+        # Whoever asked for one that is not there sees that it is missing.
+        some = self._broker.subscriptions.some
+        return encode_answer(await some(errand.tenant, errand.names, errand.topic))
 
     async def _update(self, errand: Errand) -> bytes:
         update = self._broker.subscriptions.update

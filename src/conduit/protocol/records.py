@@ -104,6 +104,7 @@ class SubscriptionAnswer(msgspec.Struct, frozen=True):
     """One durable subscription and how far it is. `lag`: messages of all its topics that it has not settled.
 
     `topics` is empty and `more_topics` true if there are more than 20: `/topics` below it has them in pages.
+    In a list of those that follow a topic it is that one, and `more_topics` says whether there are others.
     """
 
     name: str

@@ -9,27 +9,34 @@ import { stateOf } from "@/features/subscriptions/model";
 interface SubscriptionTableProps {
   readonly list: Pages;
   readonly subscriptions: readonly SubscriptionAnswer[];
+  /** The one that all of them follow: their lag is told in it. */
+  readonly topic?: string;
 }
 
 const GRID =
   "grid h-full grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_9.5rem_5rem_4rem] xl:grid-cols-[minmax(0,2fr)_minmax(0,1fr)_9.5rem_6rem_6rem_6rem_6rem_6rem]";
-const COLUMNS: readonly (readonly [label: string, look: string, about?: string])[] = [
+const COLUMNS: readonly (readonly [label: string, look: string])[] = [
   ["Name", ""],
   ["Topics", "max-xl:hidden"],
   ["State", "max-sm:hidden"],
-  ["Lag", "text-right", "Messages that it has not settled"],
+  ["Lag", "text-right"],
   ["In flight", "text-right max-xl:hidden"],
   ["Retries", "text-right max-xl:hidden"],
   ["Dead", "text-right max-sm:hidden"],
   ["Attached", "text-right max-xl:hidden"],
 ];
 
-export function SubscriptionTable(props: SubscriptionTableProps) {
-  const { list, subscriptions } = props;
+export function SubscriptionTable({ list, subscriptions, topic }: SubscriptionTableProps) {
+  const where = topic === undefined ? "" : " of this topic";
   const head = (
     <div className={`${GRID} !h-9 font-medium text-dim text-xs`} role="row">
-      {COLUMNS.map(([label, look, about]) => (
-        <div className={look} key={label} role="columnheader" title={about}>
+      {COLUMNS.map(([label, look]) => (
+        <div
+          className={look}
+          key={label}
+          role="columnheader"
+          title={label === "Lag" ? `Messages${where} that it has not settled` : undefined}
+        >
           {label}
         </div>
       ))}
@@ -40,9 +47,15 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
       head={head}
       items={subscriptions}
       keyOf={({ name }) => name}
-      label="Subscriptions"
+      label={topic === undefined ? "Subscriptions" : "Subscriptions that follow this topic"}
       list={list}
-      row={(subscription, index) => <Row index={index} subscription={subscription} />}
+      row={(subscription, index) => (
+        <Row
+          index={index}
+          lag={topic === undefined ? subscription.lag : (subscription.topics[0]?.lag ?? 0)}
+          subscription={subscription}
+        />
+      )}
     >
       {counted(subscriptions.length, "subscription")}
     </VirtualRows>
@@ -51,11 +64,12 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
 
 interface RowProps {
   readonly index: number;
+  readonly lag: number;
   readonly subscription: SubscriptionAnswer;
 }
 
-function Row({ index, subscription }: RowProps) {
-  const { dead_count, in_flight_count, lag, name, pending_retry_count, subscribers, topic } =
+function Row({ index, lag, subscription }: RowProps) {
+  const { dead_count, in_flight_count, name, pending_retry_count, subscribers, topic } =
     subscription;
   const { tone, word } = stateOf(subscription);
   const figures: readonly (readonly [value: number, look: string])[] = [

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TypeAlias
 
 import msgspec
 
 from conduit.broker.administer.altering import Altering
 from conduit.broker.administer.counting import Counting
 from conduit.broker.administer.moving import Move
+from conduit.broker.administer.viewing import TOPICS_SHOWN_COUNT, Viewing
 from conduit.broker.administer.views import (
     Attached,
     DeliveryState,
     SubscriptionView,
     attached_to,
     missing,
-    place_of,
-    state_of,
 )
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import Change, after_change
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.settings import RANGES, check_settings
 from conduit.broker.deliver.starts import Starts
-from conduit.broker.deliver.stored import restored
-from conduit.core.delivery import Delivery
 from conduit.core.message import (
-    Progress,
     SubscriptionRecord,
     SubscriptionSettings,
 )
@@ -43,23 +35,11 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import Store
-from conduit.storage.dead_letters import DeadTally
 from conduit.storage.slices import in_slices
 
-# A subscription on more topics is shown without them; they are asked for, page by page.
-TOPICS_SHOWN_COUNT = 20
 # Topics that are looked at in one turn of the loop.
 VIEW_STEP_COUNT = 500
-# Subscriptions of which it is seen in one turn of the loop what they have done with a message.
-STATES_STEP_COUNT = 200
-# Places of progress that a list asks for in one question.
-PLACES_AT_ONCE_COUNT = 2_000
 START_LOGGED_CHARS = 100
-NO_LETTERS = DeadTally(0, 0, 0)
-
-
-Stored: TypeAlias = dict[int, Progress]
-"""How far one subscription is, by the ids of topics."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +56,7 @@ class Subscriptions:
         self._owned = owned
         self._engine = engine
         self._starts = starts
+        self._viewing = Viewing(store, catalog, owned, engine, self._counting)
         self._altering = Altering(store, catalog, owned, engine)
 
     async def close(self) -> None:
@@ -121,7 +102,7 @@ class Subscriptions:
 
     async def get(self, tenant: str, name: str) -> SubscriptionView:
         """One of them. Raises NotFound `subscription_not_found`."""
-        return await self._view(self._owned.get(tenant, name))
+        return await self._viewing.one(self._owned.get(tenant, name))
 
     async def update(self, tenant: str, name: str, changes: dict[str, object]) -> SubscriptionView:
         """Change settings, from the next delivery on. `ack` and `order` cannot change."""
@@ -188,7 +169,7 @@ class Subscriptions:
         move = Move(record, Moved([], False, 0, dry_run, *missing(beginning)), TOPICS_SHOWN_COUNT)
         async for places in self._topics_of(positions):
             if dry_run:
-                now = await self._deliveries(record, [topic for topic, _ in places])
+                now = await self._viewing.deliveries(record, [topic for topic, _ in places])
                 for (topic, floor), (_, delivery) in zip(places, now, strict=True):
                     move.add(topic, floor, delivery)
             else:
@@ -217,137 +198,20 @@ class Subscriptions:
     async def delivery_states(
         self, topic: Topic, seq: int, *, limit: int, after: str | None = None
     ) -> list[DeliveryState]:
-        """What durable subscriptions of the topic have done with one message, by name: up to `limit` of those
-        that come after `after`."""
-        followers = self._owned.followers(topic)
-        if after is not None:
-            followers = [record for record in followers if record.name > after]
-        records = heapq.nsmallest(limit, followers, key=lambda record: record.name)
-        states: list[DeliveryState] = []
-        async for some in in_slices(records, STATES_STEP_COUNT):
-            states += await self._states_of(topic, seq, some)
-        return states
-
-    async def _states_of(
-        self, topic: Topic, seq: int, records: Sequence[SubscriptionRecord]
-    ) -> list[DeliveryState]:
-        places = [(record.subscription_id, topic.topic_id) for record in records]
-        rows = await self._store.progress_at(places)
-        stored, clock = {row.subscription_id: row for row in rows}, self._engine.clock
-        return [
-            self._dying(record, topic, seq)
-            or state_of(
-                record.name,
-                self._delivery(record, topic, stored.get(record.subscription_id)),
-                seq,
-                clock,
-            )
-            for record in records
-        ]
-
-    def _dying(self, record: SubscriptionRecord, topic: Topic, seq: int) -> DeliveryState | None:
-        """Its state in a delivery that died, which the store does not know yet."""
-        running = self._owned.find_running(record)
-        cursor = None if running is None else running.cursors.get(topic.topic_id)
-        death = None if cursor is None else self._engine.progress.death_of(cursor, seq)
-        if death is None:
-            return None
-        at_ms = death.died_at_ms
-        return DeliveryState(record.name, "dead", death.attempts, death.reason, None, at_ms)
+        """See `Viewing.states`."""
+        return await self._viewing.states(topic, seq, limit=limit, after=after)
 
     async def topics(
         self, tenant: str, name: str, *, limit: int, after: str | None
     ) -> list[TopicProgress]:
         """How far a subscription is in the topics that come after `after`, by name."""
-        record = self._owned.get(tenant, name)
-        found: list[Topic] = []
-        for step in self._catalog.walk(tenant, record.pattern, after):
-            found += step.topics
-            if len(found) >= limit:
-                break
-            await asyncio.sleep(0)
-        deliveries = await self._deliveries(record, found[:limit])
-        return [place_of(topic, delivery) for topic, delivery in deliveries]
+        return await self._viewing.topics(self._owned.get(tenant, name), limit=limit, after=after)
 
     async def _changed(self, record: SubscriptionRecord) -> SubscriptionView:
         """It, after a change. Raises OutcomeUnknown if it cannot be read, and NotFound if it is gone."""
         self._owned.check_known(record)
         with after_change():
-            return await self._view(record)
-
-    async def _view(
-        self,
-        record: SubscriptionRecord,
-        tally: DeadTally | None = None,
-        stored: Stored | None = None,
-    ) -> SubscriptionView:
-        """`stored`: its progress, if that was read already."""
-        view = SubscriptionView(record)
-        lag = await self._counting.known(record)
-        if lag.coverage.topic_count <= TOPICS_SHOWN_COUNT:
-            topics = self._catalog.matching(record.tenant, record.pattern)
-            topics.sort(key=lambda topic: topic.name)
-            for topic, delivery in await self._deliveries(record, topics, stored):
-                view.add(topic, delivery)
-        else:
-            view.more_topics, view.lag = True, lag.count
-        running = self._owned.find_running(record)
-        if running is not None:
-            view.subscribers = len(running.group.subscribers)
-        if view.more_topics:
-            view.in_flight_count = 0 if running is None else sum(running.group.in_flight.values())
-            view.pending_retry_count = max(0, lag.open_count - view.in_flight_count)
-        view.full = view.pending_retry_count >= self._engine.pending_max_count or (
-            running is not None and running.group.is_full
-        )
-        if tally is None:
-            tally = await self._store.dead_tally(record.tenant, record.name)
-        view.dead_count, view.redriven_count = tally.open_count, tally.redriven_count
-        return view
-
-    async def _deliveries(
-        self, record: SubscriptionRecord, topics: Sequence[Topic], stored: Stored | None = None
-    ) -> list[tuple[Topic, Delivery]]:
-        """Its machine in each of the topics."""
-        if stored is None:
-            stored = {}
-            if topics and self._owned.find_running(record) is None:
-                ids = [topic.topic_id for topic in topics]
-                rows = await self._store.progress(record.subscription_id, ids)
-                stored = {row.topic_id: row for row in rows}
-        return [
-            (topic, self._delivery(record, topic, stored.get(topic.topic_id))) for topic in topics
-        ]
-
-    async def _stored(self, page: Sequence[SubscriptionRecord]) -> dict[int, Stored]:
-        """The progress of those of a page that do not run and are on few topics, by their ids: of all of them
-        in one question. One that begins to run meanwhile says itself how far it is."""
-        stored: dict[int, Stored] = {}
-        places: list[tuple[int, int]] = []
-        for record in page:
-            lag = self._engine.lags.by_id.get(record.subscription_id)
-            if lag is None or self._owned.find_running(record) is not None:
-                continue
-            coverage = lag.coverage
-            if coverage.reached is None and coverage.topic_count <= TOPICS_SHOWN_COUNT:
-                topics = self._catalog.matching(record.tenant, record.pattern)
-                places += [(record.subscription_id, topic.topic_id) for topic in topics]
-                stored[record.subscription_id] = {}
-        async for some in in_slices(places, PLACES_AT_ONCE_COUNT):
-            for row in await self._store.progress_at(some):
-                stored[row.subscription_id][row.topic_id] = row
-        return stored
-
-    def _delivery(self, record: SubscriptionRecord, topic: Topic, row: Progress | None) -> Delivery:
-        """Its machine in the topic: that which runs, or else the stored one."""
-        running = self._owned.find_running(record)
-        if running is not None:
-            delivery = running.delivery(topic)
-            # Where it has nothing to do, all is settled.
-            return delivery or Delivery(running.group.policy, topic.last_seq, {})
-        if row is None:
-            return Delivery(policy_of(record.settings), 0, {})
-        return restored(record.settings, row, self._engine.clock)
+            return await self._viewing.one(record)
 
     async def attached(self, tenant: str, name: str) -> list[Attached]:
         """Its subscribers here, those at other nodes included if it runs here. Raises NotFound
@@ -363,28 +227,30 @@ class Subscriptions:
         """What it is to. Raises NotFound `subscription_not_found`, InvalidRequest."""
         return self._owned.get(tenant, name).pattern
 
+    async def some(
+        self, tenant: str, names: Sequence[str], topic: str | None
+    ) -> Sequence[SubscriptionView]:
+        """Those of these names that are there; with `topic`, of the topics of each only that one."""
+        found = (self._owned.find(tenant, name) for name in names)
+        return await self._viewing.page(tenant, [each for each in found if each], topic)
+
     # Last, because below it `list` would mean this method.
     async def list(
         self,
         tenant: str,
         *,
         q: str | None,
+        topic: str | None = None,
         limit: int,
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
     ) -> list[SubscriptionView]:
-        """By name: those that contain `q` and come after `after`, if what they are to is meant."""
-        page = await self._owned.page(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
-        tallies = await self._store.dead_tallies(tenant, [record.name for record in page])
-        stored = await self._stored(page)
-        # Some may be deleted while others are looked at.
-        return [
-            await self._view(
-                record, tallies.get(record.name, NO_LETTERS), stored.get(record.subscription_id)
-            )
-            for record in page
-            if self._owned.find(tenant, record.name) is record
-        ]
+        """By name: those that contain `q` and come after `after`, if what they are to is meant. With `topic`,
+        a name, those that its messages go to, and where they are in it."""
+        page = await self._owned.page(
+            tenant, q=q, topic=topic, limit=limit, after=after, is_meant=is_meant
+        )
+        return await self._viewing.page(tenant, page, topic)
 
 
 def _text(start: StartSpec) -> str:

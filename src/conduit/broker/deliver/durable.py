@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Callable, Sequence
 from itertools import islice
 
@@ -13,6 +14,7 @@ from conduit.core.sorted_names import SortedNames
 from conduit.core.topics import PatternTrie
 from conduit.errors import NotFound
 from conduit.names import check_subscription
+from conduit.storage.slices import in_slices
 
 
 class Durable:
@@ -76,12 +78,16 @@ class Durable:
         tenant: str,
         *,
         q: str | None,
+        topic: str | None = None,
         limit: int,
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
     ) -> Sequence[SubscriptionRecord]:
         """By name: those that contain `q` and come after `after`, if what they are to is meant; None: all
-        are. What is searched takes as many turns of the loop as it needs."""
+        are. With `topic`, those that its messages go to. What is searched takes as many turns of the loop as
+        it needs."""
+        if topic is not None:
+            return await self._page_of(tenant, topic, q or "", limit, after or "", is_meant)
         page: list[SubscriptionRecord] = []
         for names in self._names.get(tenant, SortedNames()).containing(q or "", after):
             found = (self._records[tenant, name] for name in names)
@@ -91,6 +97,25 @@ class Durable:
                 break
             await asyncio.sleep(0)
         return page
+
+    async def _page_of(
+        self,
+        tenant: str,
+        topic: str,
+        q: str,
+        limit: int,
+        after: str,
+        is_meant: Callable[[str], bool] | None,
+    ) -> Sequence[SubscriptionRecord]:
+        patterns = self._patterns.get(tenant)
+        first: list[SubscriptionRecord] = []
+        async for some in in_slices([] if patterns is None else patterns.match(topic)):
+            names = (name for name in some if name > after and q in name)
+            # Some may be gone by now.
+            found = (each for name in names if (each := self._records.get((tenant, name))))
+            meant = (each for each in found if is_meant is None or is_meant(each.pattern))
+            first = heapq.nsmallest(limit, [*first, *meant], key=lambda record: record.name)
+        return first
 
     def followers(self, topic: Topic) -> list[SubscriptionRecord]:
         """The subscriptions that the topic belongs to."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.deliver.settings import DURABLE, RANGES
 from conduit.core.message import SubscriptionSettings
-from conduit.names import PATTERN_SCHEMA, SUBSCRIPTION_SCHEMA
+from conduit.names import PATTERN_SCHEMA, SUBSCRIPTION_SCHEMA, check_topic
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import (
     Moved,
@@ -86,6 +86,11 @@ class SubscriptionQuery(Page):
     """Which subscriptions to list."""
 
     q: Text | None = Field(None, description="A part of the name.")
+    topic: Text | None = Field(
+        None,
+        description="A topic's name: only subscriptions that its messages go to, and of the topics of each"
+        " only this one.",
+    )
 
 
 def check_own(shared: Shared, caller: Principal, name: str) -> None:
@@ -117,14 +122,21 @@ def show(view: SubscriptionView) -> SubscriptionAnswer:
     )
 
 
-@router.get("", responses=answers(SubscriptionList))
+@router.get("", responses=answers(SubscriptionList, "invalid_topic"))
 async def list_subscriptions(
     shared: Shared, caller: Managing, query: Annotated[SubscriptionQuery, Query()]
 ) -> Response:
     """List durable subscriptions by name."""
+    if query.topic is not None:
+        check_topic(query.topic)
     after = decode_cursor("subscriptions", query.cursor)
     views = await shared.subscriptions.list(
-        caller.tenant, q=query.q, limit=query.limit + 1, after=after, is_meant=manageable(caller)
+        caller.tenant,
+        q=query.q,
+        topic=query.topic,
+        limit=query.limit + 1,
+        after=after,
+        is_meant=manageable(caller),
     )
     page, following = cut_page(views, query.limit, "subscriptions", lambda view: view.record.name)
     return reply(SubscriptionList([show(view) for view in page], following))
