@@ -63,6 +63,28 @@ def manager_of(operator: Caller, tenant: str) -> Caller:
     return Caller(operator.server, key)
 
 
+def test_of_those_that_follow_a_topic_a_limited_key_sees_what_it_may_manage(operator: Caller):
+    initech = manager_of(operator, "initech")
+    globex = manager_of(operator, "globex")
+    body = {"name": "some", "scopes": [{"scope": "manage", "topics": ["a.>"]}]}
+    some = Caller(operator.server, made(initech.ask("POST", "/api/keys", body))["key"])
+    for caller, name, topic in (
+        (initech, "own", "a.b"),
+        (initech, "parts", "a.*"),
+        (initech, "all", ">"),
+        (globex, "theirs", "a.b"),
+    ):
+        made(caller.ask("POST", "/api/subscriptions", {"name": name, "topic": topic}))
+
+    def followers(caller: Caller, topic: str) -> list[str]:
+        page = made(caller.ask("GET", f"/api/subscriptions?topic={topic}"), 200)
+        return [each["name"] for each in page["subscriptions"]]
+
+    assert followers(initech, "a.b") == ["all", "own", "parts"]
+    assert followers(some, "a.b") == ["own", "parts"]
+    assert followers(some, "other") == []
+
+
 def test_a_tenant_from_its_beginning_to_its_end(operator: Caller):
     acme = manager_of(operator, "acme")
     assert operator.ask("POST", "/api/tenants", {"name": "acme"}).code == "tenant_exists"
