@@ -90,8 +90,9 @@ pages: dashboard
 test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
 	$(BIN)/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal
 
-test-lowest: $(LOWEST)/.test ## the quick tests, with the lowest version of each dependency that pyproject.toml allows
-	$(LOWEST)/bin/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses $(WORKERS) --dist worksteal
+test-lowest: $(LOWEST)/.test ## quick tests of what calls other packages, with the lowest version of each that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal \
+		$(patsubst %,tests/%,cli client cluster protocol server storage tenancy)
 
 services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \

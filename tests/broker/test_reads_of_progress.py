@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from conduit.broker import topics as known
+from conduit.broker.administer.viewing import NO_LETTERS
 from conduit.core.message import Progress
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack
@@ -102,16 +103,16 @@ async def test_one_that_stops_while_a_page_is_read_is_read_for_itself():
         for frame in peer.of("message")[:2]:
             connection.verbs.ack(Ack(message_id=frame["message_id"]))
         await bench.flush()
-        subscriptions = bench.broker.subscriptions
+        viewing = bench.broker.subscriptions._viewing
         record = bench.broker._owned.get(T, "s")
         # It ran when the page was read.
-        assert await subscriptions._stored([record]) == {}
+        assert await viewing._stored([record]) == {}
         connection.close()
         await bench.flush()
         await bench.flush()
         assert bench.broker._owned.find_running(record) is None
-        assert (await subscriptions._view(record, None, None)).lag == 1
-        assert [*(await subscriptions._stored([record]))] == [record.subscription_id]
+        assert (await viewing._view(record, NO_LETTERS, None)).lag == 1
+        assert [*(await viewing._stored([record]))] == [record.subscription_id]
 
 
 async def test_a_list_of_subscriptions_on_many_topics_reads_none_of_them():
