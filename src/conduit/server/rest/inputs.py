@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from conduit.errors import InvalidRequest
-from conduit.names import ID_SCHEMA, SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA
+from conduit.names import ID_SCHEMA, SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA, check_topic
 from conduit.protocol.codec import parse_time
 from conduit.protocol.faults import refuse
 from conduit.protocol.frames import StartSpec
@@ -132,6 +132,7 @@ Time = Annotated[
 Number = Annotated[int, BeforeValidator(_digits)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Text = Annotated[str, AfterValidator(_text), Field(max_length=TEXT_MAX_LENGTH)]
+Topic = Annotated[Text, AfterValidator(check_topic), Field(json_schema_extra=TOPIC_SCHEMA)]
 Reason = Annotated[str, AfterValidator(_text), AfterValidator(_reason)]
 Start = Annotated[
     StartSpec,

@@ -12,7 +12,7 @@ from pydantic import Field
 from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.deliver.settings import DURABLE, RANGES
 from conduit.core.message import SubscriptionSettings
-from conduit.names import PATTERN_SCHEMA, SUBSCRIPTION_SCHEMA, check_topic
+from conduit.names import PATTERN_SCHEMA, SUBSCRIPTION_SCHEMA
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import (
     Moved,
@@ -31,6 +31,7 @@ from conduit.server.rest.inputs import (
     Start,
     SubscriptionName,
     Text,
+    Topic,
     cut_page,
     decode_cursor,
 )
@@ -86,7 +87,7 @@ class SubscriptionQuery(Page):
     """Which subscriptions to list."""
 
     q: Text | None = Field(None, description="A part of the name.")
-    topic: Text | None = Field(
+    topic: Topic | None = Field(
         None,
         description="A topic's name: only subscriptions that its messages go to, and of the topics of each"
         " only this one.",
@@ -127,8 +128,6 @@ async def list_subscriptions(
     shared: Shared, caller: Managing, query: Annotated[SubscriptionQuery, Query()]
 ) -> Response:
     """List durable subscriptions by name."""
-    if query.topic is not None:
-        check_topic(query.topic)
     after = decode_cursor("subscriptions", query.cursor)
     views = await shared.subscriptions.list(
         caller.tenant,
