@@ -284,7 +284,7 @@ async def test_a_subscription_that_is_learned_of_before_its_creation_is_answered
         store.release()
         await bench.rest()
         await bench.broker.subscriptions.delete(T, "s")
-        assert await bench.broker.subscriptions.list(T, q=None, limit=9, after=None) == []
+        assert (await bench.broker.subscriptions.list(T, q=None, limit=9, after=None)).views == []
         assert bench.broker._owned.followers(bench.broker.topics.get(T, "a")) == []
 
 

@@ -36,7 +36,7 @@ async def test_a_subscription_that_was_deleted_stays_deleted(bench: Bench, topic
     await bench.broker.subscriptions.delete(T, "s")
     assert len(peer.of("unsubscribed")) == 1
     assert await refused(bench, topic, subscription="s") == "subscription_not_found"
-    assert await bench.broker.subscriptions.list(T, q=None, limit=9, after=None) == []
+    assert (await bench.broker.subscriptions.list(T, q=None, limit=9, after=None)).views == []
 
 
 async def test_what_is_there_is_followed_as_ever(bench: Bench):

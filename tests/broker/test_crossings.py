@@ -120,7 +120,7 @@ async def test_a_subscription_made_after_a_topic_was_deleted_is_told_nothing_of_
         await deletion
         await bench.rest()
         assert peer.of("gap") == []
-        (view,) = await bench.broker.subscriptions.list(T, q=None, limit=9, after=None)
+        (view,) = (await bench.broker.subscriptions.list(T, q=None, limit=9, after=None)).views
         assert view.lag == 0
         await bench.broker.topics.create(T, "a")
         await bench.publish("a")

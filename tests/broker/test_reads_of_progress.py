@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from conduit.broker import topics as known
 from conduit.broker.administer.viewing import NO_LETTERS
+from conduit.broker.deliver.settings import DURABLE
 from conduit.core.message import Progress
+from conduit.errors import NotFound
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack
 from conduit.storage.base import Settled
@@ -88,7 +92,7 @@ async def test_a_list_of_subscriptions_is_one_question_for_all_that_do_not_run()
         connection, peer = await bench.subscribe(TOPICS[3], subscription="s3")
         await bench.broker.subscriptions._counting.round()
         bench.broker.store.questions_count = 0
-        views = await bench.broker.subscriptions.list(T, q=None, limit=500, after=None)
+        views = (await bench.broker.subscriptions.list(T, q=None, limit=500, after=None)).views
         assert [view.lag for view in views] == list(range(1, 10))
         assert [view.in_flight_count for view in views] == [0, 0, 0, len(peer.seqs), *[0] * 5]
         assert bench.broker.store.questions_count == 1
@@ -118,7 +122,7 @@ async def test_one_that_stops_while_a_page_is_read_is_read_for_itself():
 async def test_a_list_of_subscriptions_on_many_topics_reads_none_of_them():
     async with running_broker(CountingStore()) as bench:
         await filled(bench)
-        views = await bench.broker.subscriptions.list(T, q=None, limit=500, after="s0")
+        views = (await bench.broker.subscriptions.list(T, q=None, limit=500, after="s0")).views
         assert [view.record.name for view in views] == [f"s{number}" for number in range(1, 10)]
         assert {(view.lag, view.more_topics) for view in views} == {(0, True)}
         assert bench.broker.store.rows_count == 0
@@ -132,7 +136,7 @@ async def test_who_waits_for_what_is_being_counted_does_not_count_it_again():
         pages = [
             bench.broker.subscriptions.list(T, q=None, limit=500, after=None) for _ in range(5)
         ]
-        for views in await asyncio.gather(*pages):
+        for views, _ in await asyncio.gather(*pages):
             assert {view.lag for view in views} == {0}
         assert bench.broker.store.rows_count == 10 * len(TOPICS)
 
@@ -143,6 +147,49 @@ async def test_a_page_of_topics_reads_that_page():
         page = await bench.broker.subscriptions.topics(T, "s3", limit=7, after="t04")
         assert [place.topic for place in page] == TOPICS[5:12]
         assert bench.broker.store.rows_count == 7
+
+
+async def test_what_is_deleted_while_a_page_is_looked_at_does_not_end_the_list():
+    async with running_broker(CountingStore()) as bench:
+        await bench.broker.topics.create(T, "t")
+        subscriptions = bench.broker.subscriptions
+        for name in "abcd":
+            await subscriptions.create(T, name, "t", DURABLE, None)
+        tallies = bench.broker.store.dead_tallies
+
+        async def gone_meanwhile(*asked):
+            bench.broker.store.dead_tallies = tallies
+            await subscriptions.delete(T, "a")
+            return await tallies(*asked)
+
+        for topic in (None, "t"):
+            bench.broker.store.dead_tallies = gone_meanwhile
+            if subscriptions.has(T, "a") is False:
+                await subscriptions.create(T, "a", "t", DURABLE, None)
+            page = await subscriptions.list(T, q=None, topic=topic, limit=2, after=None)
+            assert ([view.record.name for view in page.views], page.next_after) == (["b"], "b")
+            rest = await subscriptions.list(T, q=None, topic=topic, limit=2, after="b")
+            assert ([view.record.name for view in rest.views], rest.next_after) == (
+                ["c", "d"],
+                None,
+            )
+
+
+async def test_one_that_is_deleted_while_it_is_looked_at_is_not_there():
+    async with running_broker(CountingStore()) as bench:
+        await bench.broker.topics.create(T, "t")
+        subscriptions = bench.broker.subscriptions
+        await subscriptions.create(T, "a", "t", DURABLE, None)
+        tally = bench.broker.store.dead_tally
+
+        async def gone_meanwhile(*asked):
+            bench.broker.store.dead_tally = tally
+            await subscriptions.delete(T, "a")
+            return await tally(*asked)
+
+        bench.broker.store.dead_tally = gone_meanwhile
+        with pytest.raises(NotFound, match="deleted meanwhile"):
+            await subscriptions.get(T, "a")
 
 
 async def test_a_page_of_topics_looks_at_no_others(monkeypatch):

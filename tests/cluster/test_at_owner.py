@@ -21,16 +21,39 @@ from tests.cluster.links.kit import until
 async def test_a_view_is_the_owners(scene: Scene):
     view = await scene.subscriptions.get(T, scene.name)
     assert (view.subscribers, view.in_flight_count, view.lag) == (1, 3, 5)
-    (listed,) = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    (listed,) = (await scene.subscriptions.list(T, q=None, limit=10, after=None)).views
     assert (listed.subscribers, listed.in_flight_count) == (1, 3)
-    (listed,) = await scene.subscriptions.list(T, q=None, topic="t", limit=10, after=None)
+    (listed,) = (await scene.subscriptions.list(T, q=None, topic="t", limit=10, after=None)).views
     assert ([(place.topic, place.lag) for place in listed.topics], listed.more_topics) == (
         [("t", 5)],
         False,
     )
-    assert await scene.subscriptions.list(T, q=None, topic="u", limit=10, after=None) == []
+    assert (await scene.subscriptions.list(T, q=None, topic="u", limit=10, after=None)).views == []
     (topic,) = await scene.subscriptions.topics(T, scene.name, limit=10, after=None)
     assert (topic.topic, topic.lag) == ("t", 5)
+
+
+async def test_an_owner_of_the_version_before_tells_all_topics_and_one_is_shown(scene: Scene):
+    await scene.company["a"].bench.broker.topics.create(T, "u")
+    some = scene.company["b"].bench.broker.subscriptions.some
+    scene.company["b"].bench.broker.subscriptions.some = lambda tenant, names, _: some(
+        tenant, names, None
+    )
+    (listed,) = (await scene.subscriptions.list(T, q=None, topic="t", limit=10, after=None)).views
+    assert [place.topic for place in listed.topics] == ["t"]
+    assert listed.subscribers == 1
+
+
+async def test_a_topic_that_was_just_made_is_known_where_its_followers_run(scene: Scene):
+    name = scene.company.name_for("b", "w")
+    client = await scene.company["a"].client().subscribe(name, topic="new.*")
+    await scene.company["a"].bench.broker.news.catch_up()
+    await scene.company["a"].bench.broker.topics.create(T, "new.one")
+    (listed,) = (
+        await scene.subscriptions.list(T, q=None, topic="new.one", limit=10, after=None)
+    ).views
+    assert (listed.record.name, [place.topic for place in listed.topics]) == (name, ["new.one"])
+    assert (client.peer.closed, listed.subscribers) == (None, 1)
 
 
 async def test_a_long_list_is_asked_for_in_parts(scene: Scene, monkeypatch):
@@ -38,7 +61,7 @@ async def test_a_long_list_is_asked_for_in_parts(scene: Scene, monkeypatch):
     names = [scene.company.name_for("b", prefix) for prefix in "uvxyz"]
     clients = [await scene.company["a"].client().subscribe(name) for name in names]
     await scene.company["a"].bench.broker.news.catch_up()
-    views = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    views = (await scene.subscriptions.list(T, q=None, limit=10, after=None)).views
     assert [view.record.name for view in views] == sorted([scene.name, *names])
     assert [view.subscribers for view in views] == [1] * (len(clients) + 1)
     assert scene.sent_count == 3
@@ -51,7 +74,7 @@ async def test_a_list_waits_for_no_owner_for_long(scene: Scene, monkeypatch):
         await asyncio.Event().wait()
 
     scene.company["b"].bench.broker.news.hear_of = never
-    (view,) = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    (view,) = (await scene.subscriptions.list(T, q=None, limit=10, after=None)).views
     assert (view.record.name, view.subscribers) == (scene.name, 0)
 
 

@@ -54,7 +54,7 @@ async def test_an_owner_of_another_version_is_looked_at_as_the_store_has_it(
     scene: Scene, other_version
 ):
     assert (await scene.subscriptions.get(T, scene.name)).record.name == scene.name
-    (listed,) = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    (listed,) = (await scene.subscriptions.list(T, q=None, limit=10, after=None)).views
     assert listed.record.name == scene.name
     (topic,) = await scene.subscriptions.topics(T, scene.name, limit=10, after=None)
     assert topic.topic == "t"

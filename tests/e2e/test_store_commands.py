@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -217,7 +218,8 @@ def test_a_file_that_is_no_database_of_conduit_is_refused_and_stays_as_it_is(com
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_backup_that_is_told_to_end_leaves_nothing(path, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_backup_that_is_told_to_end_leaves_nothing(path, tmp_path, number):
     with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
         server.terminate()
     # It waits for the lock, and has begun its file.
@@ -230,7 +232,7 @@ def test_a_backup_that_is_told_to_end_leaves_nothing(path, tmp_path):
         env=clean_environment(DATABASE_URL=f"sqlite:///{path}"),
     )
     until(lambda: any(backups.iterdir()))
-    running.terminate()
+    running.send_signal(number)
     assert running.wait(60) == 130
     assert not any(backups.iterdir())
     holder.close()

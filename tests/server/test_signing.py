@@ -312,7 +312,9 @@ async def test_rights_are_asked_for_each_subscribe(guarded: Guarded):
         answer = await heard(client)
         assert answer.get("code") == (None if may else "forbidden"), fields
     # What was refused was not made.
-    found = await guarded.port.broker.subscriptions.list("default", q=None, limit=10, after=None)
+    found = (
+        await guarded.port.broker.subscriptions.list("default", q=None, limit=10, after=None)
+    ).views
     assert [view.record.name for view in found] == ["web.1"]
 
 

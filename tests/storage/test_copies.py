@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import stat
+import threading
 from pathlib import Path
 
 import apsw
@@ -11,7 +13,7 @@ import pytest
 from conduit.core.message import Retention
 from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.base import Former, Rule
-from conduit.storage.sqlite import SqliteStore
+from conduit.storage.sqlite import SqliteStore, backup
 from conduit.storage.sqlite.backup import back_up
 from conduit.storage.sqlite.check import check
 from conduit.storage.sqlite.mark import Marked, path_of, prepare, read
@@ -293,6 +295,30 @@ def test_what_is_no_database_of_conduit_is_not_backed_up(tmp_path):
         with pytest.raises(StoreUnavailable):
             back_up(tmp_path / "file", tmp_path / "backup.db")
         assert not (tmp_path / "backup.db").exists()
+
+
+async def test_a_backup_that_is_done_is_not_interrupted_any_more(path, tmp_path, monkeypatch):
+    await (await opened(path)).close()
+
+    def give_name(unfinished, to):
+        os.link(unfinished, to)
+        # To this thread: of a process's signals any thread may be told.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.pthread_kill(threading.get_ident(), number)
+
+    monkeypatch.setattr(backup, "_give_name", give_name)
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    back_up(path, folder / "b.db")
+    assert [each.name for each in folder.iterdir()] == ["b.db"]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+async def test_a_backup_may_have_as_long_a_name_as_a_database_may(path, tmp_path):
+    await (await opened(path)).close()
+    for name in ("b" * 240, "ä" * 120):
+        back_up(path, tmp_path / name)
+        assert check(tmp_path / name) == []
 
 
 async def test_a_backup_that_cannot_be_written_is_not_taken_for_a_fault_of_the_database(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -35,6 +36,7 @@ from tests.support import secrets
 ENVIRONMENT = os.environ  # noqa: TID251 - a child needs a PATH
 LOADED_WITHIN_S = 120.0
 REQUEST_MAX_BYTES = 1 << 20
+PR_SET_PDEATHSIG = 1
 # Standard input, output, error, and where the exit code is written to.
 FILES = 4
 
@@ -115,6 +117,11 @@ class _Loaded:
             with self._lock:
                 socket.send_fds(self._own, [request], [*files, end])
                 told = self._own.recv(100)
+        except TimeoutError:
+            # What it answers later would be taken for the answer to the next one. It ends by this, and all
+            # forks with it.
+            self._own.close()
+            raise
         finally:
             os.close(end)
         assert told, "the process that servers are forked from has ended; its stderr says why"
@@ -210,10 +217,8 @@ class _Children:
                 if key.fd != self._control.fileno():
                     self._reap(key.fd)
                     continue
-                request, files, _, _ = socket.recv_fds(self._control, REQUEST_MAX_BYTES, FILES)
+                request, files = self._asked()
                 if not request:
-                    for pid, _ in self._running.values():
-                        os.kill(pid, signal.SIGKILL)
                     return None
                 pid = os.fork()
                 if not pid:
@@ -221,6 +226,11 @@ class _Children:
                     os.close(files.pop())
                     return request, files
                 self._run(pid, files)
+
+    def _asked(self) -> tuple[bytes, list[int]]:
+        with contextlib.suppress(ConnectionResetError):
+            return socket.recv_fds(self._control, REQUEST_MAX_BYTES, FILES)[:2]
+        return b"", []
 
     def _run(self, pid: int, files: list[int]) -> None:
         end = files.pop()
@@ -252,6 +262,8 @@ class _Children:
 
 def _become(request: bytes, files: list[int]) -> None:
     asked = json.loads(request)
+    # It ends when whoever it was forked from does.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

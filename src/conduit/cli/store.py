@@ -45,8 +45,10 @@ def backup(database_url: str | None, file: Path) -> None:
     from conduit.cli.output import size_text
     from conduit.storage.sqlite.backup import back_up
 
-    # SIGTERM ends it as Ctrl-C does: what was written is removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # These end it as Ctrl-C does: what was written is removed. nohup has SIGHUP ignored.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     back_up(_sqlite_file(database_url, "PostgreSQL has pg_dump for that."), file)
     note(f"{size_text(file.stat().st_size)} in {file}")
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from conduit.broker.administer.republishing import Failed
 from conduit.broker.administer.subscriptions import Subscriptions
-from conduit.broker.administer.views import Attached, SubscriptionView
+from conduit.broker.administer.views import Attached, SubscriptionPage, SubscriptionView
 from conduit.broker.broker import Broker
 from conduit.broker.deliver.large_starts import LargeStarts
 from conduit.cluster import errands
@@ -192,7 +192,6 @@ class AtOwner:
         with suppress(Unavailable):
             await self._broker.news.catch_up()
 
-    # Last, because below it `list` would mean this method.
     async def list(
         self,
         tenant: str,
@@ -202,23 +201,25 @@ class AtOwner:
         limit: int,
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
-    ) -> list[SubscriptionView]:
+    ) -> SubscriptionPage:
         """See `Subscriptions.list`. What no owner has said in LIST_TIMEOUT_S is as the store has it."""
-        views = await self._here.list(
+        names, following = await self._here.names(
             tenant, q=q, topic=topic, limit=limit, after=after, is_meant=is_meant
         )
-        names: dict[str, list[str]] = {}
-        for view in views:
-            owner = self._elsewhere.owner_of(tenant, view.record.name)
+        elsewhere: dict[str, list[str]] = {}
+        for name in names:
+            owner = self._elsewhere.owner_of(tenant, name)
             if owner is not None:
-                names.setdefault(owner, []).append(view.record.name)
-        better: dict[str, SubscriptionView] = {}
+                elsewhere.setdefault(owner, []).append(name)
+        found: dict[str, SubscriptionView] = {}
         with suppress(TimeoutError):
             async with asyncio.timeout(LIST_TIMEOUT_S):
                 await asyncio.gather(
-                    *(self._add_views(tenant, some, topic, better) for some in names.values())
+                    *(self._add_views(tenant, some, topic, found) for some in elsewhere.values())
                 )
-        return [better.get(view.record.name, view) for view in views]
+        rest = [name for name in names if name not in found]
+        found |= {view.record.name: view for view in await self._here.some(tenant, rest, topic)}
+        return SubscriptionPage([found[name] for name in names if name in found], following)
 
     async def _add_views(
         self,
@@ -234,4 +235,8 @@ class AtOwner:
                 views = await self._ask(Kind.GET, errand, errands.decode_views)
             except ConduitError:
                 return
-            found.update((view.record.name, view) for view in views or ())
+            for view in views or ():
+                if topic is not None:
+                    # An owner of the version before tells all.
+                    view.narrow(topic)
+                found[view.record.name] = view

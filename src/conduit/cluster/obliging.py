@@ -99,6 +99,8 @@ class Obliging:
     async def _prepare(self, errand: Errand) -> None:
         """Raises Unavailable if it is another node's to do, also since this was called."""
         self._check(errand)
+        if errand.topic is not None:
+            await self._broker.news.hear_of(errand.tenant, errand.topic, None)
         for name in errand.names:
             # It may have been made where it is asked for, a moment ago.
             await self._broker.news.hear_of(errand.tenant, "*", name)

@@ -142,7 +142,8 @@ class Counting:
 
     async def known(self, record: SubscriptionRecord) -> Lag:
         """What the subscription lacks, counted if it never was; of another node's it is what the store has
-        now. Raises StoreUnavailable."""
+        now. Raises NotFound `subscription_not_found` if it is gone, StoreUnavailable."""
+        self._owned.check_known(record)
         lag = self._lags.by_id[record.subscription_id]
         if not self._is_here(record, lag):
             return await self._look(record, lag)

@@ -14,6 +14,7 @@ from conduit.broker.administer.viewing import TOPICS_SHOWN_COUNT, Viewing
 from conduit.broker.administer.views import (
     Attached,
     DeliveryState,
+    SubscriptionPage,
     SubscriptionView,
     attached_to,
     missing,
@@ -227,6 +228,23 @@ class Subscriptions:
         """What it is to. Raises NotFound `subscription_not_found`, InvalidRequest."""
         return self._owned.get(tenant, name).pattern
 
+    async def names(
+        self,
+        tenant: str,
+        *,
+        q: str | None,
+        topic: str | None,
+        limit: int,
+        after: str | None,
+        is_meant: Callable[[str], bool] | None,
+    ) -> tuple[Sequence[str], str | None]:
+        """Those of a page of `list`, and behind which the list goes on, if it does."""
+        found = await self._owned.page(
+            tenant, q=q, topic=topic, limit=limit + 1, after=after, is_meant=is_meant
+        )
+        names = [record.name for record in found[:limit]]
+        return names, names[-1] if len(found) > limit else None
+
     async def some(
         self, tenant: str, names: Sequence[str], topic: str | None
     ) -> Sequence[SubscriptionView]:
@@ -244,13 +262,13 @@ class Subscriptions:
         limit: int,
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
-    ) -> list[SubscriptionView]:
-        """By name: those that contain `q` and come after `after`, if what they are to is meant. With `topic`,
-        a name, those that its messages go to, and where they are in it."""
-        page = await self._owned.page(
+    ) -> SubscriptionPage:
+        """By name: up to `limit` of those that contain `q` and come after `after`, if what they are to is
+        meant. With `topic`, a name, those that its messages go to, and where they are in it."""
+        names, following = await self.names(
             tenant, q=q, topic=topic, limit=limit, after=after, is_meant=is_meant
         )
-        return await self._viewing.page(tenant, page, topic)
+        return SubscriptionPage([*await self.some(tenant, names, topic)], following)
 
 
 def _text(start: StartSpec) -> str:

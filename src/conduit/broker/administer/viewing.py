@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from conduit.broker.administer.counting import Counting
@@ -16,6 +17,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.stored import restored
 from conduit.core.delivery import Delivery
 from conduit.core.message import Progress, SubscriptionRecord
+from conduit.errors import NotFound
 from conduit.protocol.records import TopicProgress
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadTally
@@ -47,7 +49,7 @@ class Viewing:
         self._counting = counting
 
     async def one(self, record: SubscriptionRecord) -> SubscriptionView:
-        """All of one."""
+        """All of one. Raises NotFound `subscription_not_found` if it is gone by now."""
         tally = await self._store.dead_tally(record.tenant, record.name)
         return await self._view(record, tally, None)
 
@@ -55,33 +57,32 @@ class Viewing:
         self, tenant: str, records: Sequence[SubscriptionRecord], topic: str | None
     ) -> list[SubscriptionView]:
         """Those of them that are there still. With `topic`, of the topics of each only that one."""
+        views: list[SubscriptionView] = []
         tallies = await self._store.dead_tallies(tenant, [record.name for record in records])
         stored = await self._stored(records)
-        # Some may be deleted while others are looked at.
-        views = [
-            await self._view(
-                record, tallies.get(record.name, NO_LETTERS), stored.get(record.subscription_id)
-            )
-            for record in records
-            if self._owned.find(tenant, record.name) is record
-        ]
+        for record in records:
+            tally = tallies.get(record.name, NO_LETTERS)
+            # Some may be deleted while others are looked at.
+            with suppress(NotFound):
+                views.append(await self._view(record, tally, stored.get(record.subscription_id)))
         if topic is not None:
-            await self._narrow(views, self._catalog.find(tenant, topic))
+            await self._narrow(views, topic)
         return views
 
-    async def _narrow(self, views: Sequence[SubscriptionView], topic: Topic | None) -> None:
-        """Show of the topics of each only this one, if there is such a topic; it has `more_topics` or not."""
-        many = [view.record.subscription_id for view in views if view.more_topics and topic]
-        rows = await self._store.progress_at([(each, topic.topic_id) for each in many if topic])
-        stored = {row.subscription_id: row for row in rows}
-        for view in views:
-            name = None if topic is None else topic.name
-            shown = [place for place in view.topics if place.topic == name]
-            if view.more_topics and topic is not None:
+    async def _narrow(self, views: Sequence[SubscriptionView], name: str) -> None:
+        """Show of the topics of each only this one, if there is such a topic; also of those that are shown
+        without their topics."""
+        topic = self._catalog.find(views[0].record.tenant, name) if views else None
+        if topic is not None:
+            many = [view for view in views if view.more_topics]
+            places = [(view.record.subscription_id, topic.topic_id) for view in many]
+            rows = await self._store.progress_at(places)
+            stored = {row.subscription_id: row for row in rows}
+            for view in many:
                 row = stored.get(view.record.subscription_id)
-                shown = [place_of(topic, self._delivery(view.record, topic, row))]
-            view.more_topics = view.more_topics or len(shown) < len(view.topics)
-            view.topics = shown
+                view.topics = [place_of(topic, self._delivery(view.record, topic, row))]
+        for view in views:
+            view.narrow(name)
 
     async def topics(
         self, record: SubscriptionRecord, *, limit: int, after: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, islice
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -43,12 +44,26 @@ class SubscriptionView(msgspec.Struct):
     """What its start could not be given; of a subscription that was just created."""
     more_gaps: bool = False
 
+    def narrow(self, topic: str) -> None:
+        """Show of its topics only this one, if it is among them."""
+        shown = [place for place in self.topics if place.topic == topic]
+        self.more_topics = self.more_topics or len(shown) < len(self.topics)
+        self.topics = shown
+
     def add(self, topic: Topic, delivery: Delivery) -> None:
         """One of its topics, and what it does there."""
         self.topics.append(place_of(topic, delivery))
         self.lag += self.topics[-1].lag
         self.in_flight_count += delivery.out_count
         self.pending_retry_count += delivery.waiting_count
+
+
+class SubscriptionPage(NamedTuple):
+    """Views by name, and behind which name the list goes on, if it does. It may have fewer than were asked
+    for: what was deleted meanwhile is left out."""
+
+    views: list[SubscriptionView]
+    next_after: str | None
 
 
 class Attached(msgspec.Struct):

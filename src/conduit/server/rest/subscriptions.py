@@ -34,6 +34,7 @@ from conduit.server.rest.inputs import (
     Topic,
     cut_page,
     decode_cursor,
+    encode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, reply
 from conduit.server.rest.routing import routes
@@ -129,16 +130,16 @@ async def list_subscriptions(
 ) -> Response:
     """List durable subscriptions by name."""
     after = decode_cursor("subscriptions", query.cursor)
-    views = await shared.subscriptions.list(
+    page = await shared.subscriptions.list(
         caller.tenant,
         q=query.q,
         topic=query.topic,
-        limit=query.limit + 1,
+        limit=query.limit,
         after=after,
         is_meant=manageable(caller),
     )
-    page, following = cut_page(views, query.limit, "subscriptions", lambda view: view.record.name)
-    return reply(SubscriptionList([show(view) for view in page], following))
+    following = page.next_after and encode_cursor("subscriptions", page.next_after)
+    return reply(SubscriptionList([show(view) for view in page.views], following))
 
 
 @router.post(

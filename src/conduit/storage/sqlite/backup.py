@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -17,6 +20,10 @@ from conduit.storage.sqlite.ours import opened
 STEPS_COUNT = 10_000
 # What SQLite makes beside a file that it writes.
 _BESIDE = ("", "-journal")
+# Of the name of a backup as much is in that of the file while it is written: with the rest of it no more than
+# a file system takes.
+NAME_KEPT_BYTES = 200
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A file system without hard links, as that of a USB stick.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
@@ -34,7 +41,8 @@ def back_up(path: Path, to: Path) -> None:
         raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
     # A name of its own: another backup to the same name may be running. It is known before there is a file:
     # from then on a signal may come.
-    unfinished = to.with_name(f"{to.name}.{secrets.token_hex(8)}.unfinished")
+    name = to.name.encode()[:NAME_KEPT_BYTES].decode(errors="ignore")
+    unfinished = to.with_name(f"{name}.{secrets.token_hex(8)}.unfinished")
     try:
         try:
             unfinished.touch(0o600, exist_ok=False)
@@ -43,13 +51,33 @@ def back_up(path: Path, to: Path) -> None:
         _copy(path, unfinished, to)
         try:
             _sync(unfinished)
-            _give_name(unfinished, to)
-            _sync(to.parent)
+            # It is done with that: who interrupts it now is too late.
+            with _uninterrupted():
+                _give_name(unfinished, to)
+                _remove(unfinished)
+                _sync(to.parent)
         except OSError as error:
             raise _unwritten(to, error) from error
     finally:
-        for ending in _BESIDE:
-            unfinished.with_name(f"{unfinished.name}{ending}").unlink(missing_ok=True)
+        with _uninterrupted():
+            _remove(unfinished)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that end a command do nothing meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        yield
+    finally:
+        while signal.sigtimedwait(_ENDS, 0) is not None:
+            continue
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _remove(unfinished: Path) -> None:
+    for ending in _BESIDE:
+        unfinished.with_name(f"{unfinished.name}{ending}").unlink(missing_ok=True)
 
 
 def _copy(path: Path, unfinished: Path, to: Path) -> None:
