@@ -58,6 +58,19 @@ async def test_what_died_and_was_acked_after_a_seek_is_acked(bench: Bench, is_di
     assert (view.dead_count, view.redriven_count) == ((0, 0) if is_discarded else (1, 2))
 
 
+async def test_a_plan_says_how_many_dead_letters_come_again(bench: Bench, monkeypatch):
+    await dead_ones(bench, 3)
+    for seq, count in ((1, 3), (3, 1), (4, 0)):
+        plan = await bench.broker.subscriptions.seek(T, "s", StartAt(seq=seq), dry_run=True)
+        assert plan.dead_again_count == count
+    monkeypatch.setattr(reopening, "COUNTED_MAX_COUNT", 2)
+    plan = await bench.broker.subscriptions.seek(T, "s", StartAt(seq=1), dry_run=True)
+    assert plan.dead_again_count == 2
+    await seek(bench, 1)
+    plan = await bench.broker.subscriptions.seek(T, "s", StartAt(seq=1), dry_run=True)
+    assert plan.dead_again_count == 0
+
+
 async def test_a_job_does_not_redrive_what_a_seek_delivers_again(bench: Bench):
     connection, peer, _ = await dead_ones(bench, 3)
     await seek(bench, 2)

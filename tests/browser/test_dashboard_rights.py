@@ -26,6 +26,7 @@ REASONS = """
 def guarded() -> Iterator[Guarded]:
     with guarded_server(DATABASE_URL="sqlite:///x.db") as guarded:
         api = guarded.signed(guarded.create_key("default")["key"])
+        api.create_topic("empty")
         for topic, name in ((OWN, "own"), ("t", "others")):
             api.create_topic(topic)
             with api.socket() as socket:
@@ -131,3 +132,18 @@ def test_the_playground_connects_by_a_ticket_and_the_key_is_in_no_address(browse
         page.get_by_text("the last one is demo 1").wait_for()
         assert [url.partition("?")[2].startswith("ticket=ct_") for url in sockets] == [True]
         assert not [url for url in sockets if key in url]
+
+
+def test_who_manages_some_topics_is_told_of_which_a_list_is(browser, guarded):
+    """That there is nothing is not said of what he may not see."""
+    key = guarded.create_key("default", "manage", topics=["t.>", "empty"])["key"]
+    with signed_in(browser, guarded.server, "topics", key) as page, nothing_refused(page):
+        said = page.get_by_text("that your key may manage: t.>, empty.")
+        for view, what in (
+            ("dead-letters", "Nothing is dead that your key may manage"),
+            ("subscriptions", "There are no durable subscriptions that your key may manage"),
+            ("topics/empty?tab=subscriptions", "No durable subscription that your key may manage"),
+        ):
+            page.goto(f"{guarded.server.url}/ui/{view}")
+            page.get_by_text(what).wait_for()
+            assert said.count() == 1

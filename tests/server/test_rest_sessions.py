@@ -200,6 +200,8 @@ async def test_a_key_that_is_revoked_takes_its_sessions_along(guarded: Guarded):
     cookie = cookie_of(await signed_in(guarded, made.text))
     await guarded.accounts.revoke_key(OPERATOR, made.record.key_id)
     assert (await by_cookie(guarded, cookie, "GET", "/api/whoami")).status == 401
+    # A page that asks on has not tried to sign in.
+    assert sum(guarded.port.context.audit._failed.values()) == 0
 
 
 async def test_whoami_renews_it(guarded: Guarded, monkeypatch):

@@ -427,6 +427,7 @@ export const Moved = z.object({
   more_gaps: z.boolean().default(false),
   again_count: z.number().nullable().optional(),
   skipped_count: z.number().nullable().optional(),
+  dead_again_count: z.number().nullable().optional(),
 });
 export type Moved = z.infer<typeof Moved>;
 

@@ -30,6 +30,7 @@ import {
 } from "@/features/deadLetters/model";
 import { OneDialog } from "@/features/deadLetters/OneDialog";
 import { Allowed } from "@/features/signin/Allowed";
+import { OnlyManaged, useManaged } from "@/features/signin/Managed";
 import { serverNow } from "@/live/serverClock";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
 import { useReasonAgainst, useReasonAgainstMany } from "@/services/server";
@@ -78,6 +79,7 @@ export function DeadLettersPage() {
           />
         )}
         <Jobs but={search.job} onOpen={(job) => change({ job })} unable={unable} />
+        <OnlyManaged what="dead letters" />
         <Filters onChange={(next) => change({ ...next, letter: undefined })} search={search}>
           {unread === null && <Refresh search={search} />}
         </Filters>
@@ -274,6 +276,7 @@ function List({ chosen, onChange, onChoose, search }: ListProps) {
 }
 
 function Nothing({ onChange, search }: Pick<ListProps, "onChange" | "search">) {
+  const managed = useManaged();
   if (chips(search).length > 0) {
     const none = {
       q: undefined,
@@ -285,13 +288,15 @@ function Nothing({ onChange, search }: Pick<ListProps, "onChange" | "search">) {
     const clear = <Button onClick={() => onChange(none)}>Clear the filters</Button>;
     return <Empty action={clear} title="No dead letter matches" />;
   }
+  const nothingDead =
+    managed === null ? "Nothing is dead. Good." : "Nothing is dead that your key may manage";
   const all = (
     <Button onClick={() => onChange({ show: "all" })}>Show those that were redriven</Button>
   );
   return (
     <Empty
       action={search.show === "open" ? all : undefined}
-      title={search.show === "redriven" ? "None was redriven" : "Nothing is dead. Good."}
+      title={search.show === "redriven" ? "None was redriven" : nothingDead}
     >
       A message comes here when its subscribers have failed on it as often as they may.
     </Empty>

@@ -9,6 +9,7 @@ import { Page } from "@/components/Page";
 import { SearchBox } from "@/components/SearchBox";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Allowed } from "@/features/signin/Allowed";
+import { OnlyManaged, useManaged } from "@/features/signin/Managed";
 import { CreateSubscription } from "@/features/subscriptions/CreateSubscription";
 import { SubscriptionTable } from "@/features/subscriptions/SubscriptionTable";
 import { useReasonAgainst } from "@/services/server";
@@ -37,6 +38,7 @@ export function SubscriptionsPage() {
   return (
     <Page actions={create} title="Subscriptions">
       <Allowed reason={unable}>
+        <OnlyManaged what="subscriptions" />
         <div className="flex items-center gap-2">
           <SearchBox
             isMain
@@ -73,9 +75,11 @@ interface NothingProps {
 }
 
 function Nothing({ create, onClear, q }: NothingProps) {
+  const managed = useManaged();
   if (q === "") {
+    const some = managed === null ? "" : " that your key may manage";
     return (
-      <Empty action={create} title="There are no durable subscriptions">
+      <Empty action={create} title={`There are no durable subscriptions${some}`}>
         One is made by the first subscriber that names it, or here. It keeps its place when nobody
         is attached.
       </Empty>

@@ -115,7 +115,7 @@ function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] })
         ["Nearest to its limit"],
         ["Topics", "Subscriptions"],
         ["Connections", "Stored"],
-        ["Dead, redriven too", "Keys"],
+        ["Dead, redriven too", "Keys, revoked too"],
         ["Created"],
       ]}
       caption={`${counted(tenants.length, "tenant")}, by name`}
@@ -127,10 +127,17 @@ function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] })
         "Connections",
         "Stored",
         "Dead, redriven too",
-        "Keys",
+        "Keys, revoked too",
         "Created",
       ]}
-      numbers={["Topics", "Subscriptions", "Connections", "Stored", "Dead, redriven too", "Keys"]}
+      numbers={[
+        "Topics",
+        "Subscriptions",
+        "Connections",
+        "Stored",
+        "Dead, redriven too",
+        "Keys, revoked too",
+      ]}
       rows={tenants.map((tenant) => {
         const { name, usage } = tenant;
         return [

@@ -158,7 +158,7 @@ function Pace({ name }: { readonly name: string }) {
   if (!found) return <>–</>;
   return (
     <span className="flex items-center gap-4">
-      {rate(found.messages_per_sec)} in, {rate(found.deliveries_per_sec)} out
+      {rate(found.messages_per_sec)} in, {rate(found.deliveries_per_sec)} out, in the last minute
       <span className="w-40">
         <Sparkline values={found.published_counts} />
       </span>

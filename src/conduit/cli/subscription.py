@@ -274,7 +274,8 @@ def _time(number_is: NumberIs | None, at: str | None) -> str | None:
 def _meaning(plan: Moved) -> str:
     """What a dry run says of messages, after "to"."""
     again = f"deliver {counted(plan.again_count or 0, 'message')} again"
-    return f"{again} and skip {plan.skipped_count or 0:,}"
+    dead = f" ({plan.dead_again_count:,} of them dead letters)" if plan.dead_again_count else ""
+    return f"{again}{dead} and skip {plan.skipped_count or 0:,}"
 
 
 def _state(subscription: Subscription) -> str:

@@ -192,7 +192,8 @@ class Moved(msgspec.Struct):
     """Where a subscription is after a seek, or would be. `lag`: messages that it then has before it.
 
     `topics` and `more_topics` are as in the subscription, `gaps` and `more_gaps` as when it is created.
-    `again_count` and `skipped_count` are of a dry run: those of all its topics together.
+    `again_count` and `skipped_count` are of a dry run: those of all its topics together. `dead_again_count`
+    too: its dead letters among what comes again, which count as redriven then; 10,000 may be more.
     """
 
     topics: list[TopicMove]
@@ -203,6 +204,7 @@ class Moved(msgspec.Struct):
     more_gaps: bool = False
     again_count: int | None = None
     skipped_count: int | None = None
+    dead_again_count: int | None = None
 
 
 class PurgeAnswer(msgspec.Struct, frozen=True):

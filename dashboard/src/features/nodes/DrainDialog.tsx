@@ -73,9 +73,7 @@ function Progress({ first, id, isDraining }: ProgressProps) {
 
 function label(node: NodeAnswer, isDraining: boolean, isPending: boolean): string {
   if (!isDraining) return isPending ? "Returning…" : `Undrain ${node.id}`;
-  const amount =
-    node.connections === null ? "" : ` and move ${counted(node.connections, "connection")}`;
-  return isPending ? "Draining…" : `Drain ${node.id}${amount}`;
+  return isPending ? "Draining…" : `Drain ${node.id}`;
 }
 
 function Leaving({ node }: { readonly node: NodeAnswer }) {
@@ -88,8 +86,9 @@ function Leaving({ node }: { readonly node: NodeAnswer }) {
         nothing is lost, and what was in flight may come twice.
       </li>
       <li>
-        Then its connections{node.connections === null ? "" : ` (${node.connections})`} are told to
-        come back, at another node.
+        Then its WebSockets are told to come back, at another node.
+        {node.connections !== null &&
+          ` It has ${counted(node.connections, "open connection")}, those of HTTP too.`}
       </li>
       <li>It stays so until it is undone here, or the process ends. It is in the audit log.</li>
       <li>

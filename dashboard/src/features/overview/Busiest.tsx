@@ -24,6 +24,7 @@ export function Busiest({ of, shown, topics }: BusiestProps) {
       <h2 className="font-medium" id="busiest">
         Busiest topics
       </h2>
+      <p className="text-dim text-xs">Rates are means of the last minute.</p>
       {of && <p className="break-words text-dim text-xs">Of those that your key may read: {of}.</p>}
       {topics.length === 0 ? (
         <p className="mt-1 text-dim">

@@ -119,6 +119,10 @@ describe("what a seek means", () => {
     expect(meaning(plan(1, 1))).toBe(
       "1 message that is settled comes again, and 1 message that is not settled will never be delivered.",
     );
+    expect(meaning({ ...plan(12_400, 0), dead_again_count: 43 })).toMatch(
+      /come again\. Dead letters among them, which count as redriven then: 43\.$/,
+    );
+    expect(meaning({ ...plan(12_400, 0), dead_again_count: 10_000 })).toMatch(/at least 10,000\.$/);
     expect(seekVerb(plan(12_400, 3))).toBe("Seek, and deliver 12,400 again");
     expect(seekVerb(plan(0, 3))).toBe("Seek, and skip 3");
     expect(seekVerb(plan(0, 0))).toBe("Seek");

@@ -12,6 +12,8 @@ const AMOUNT = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i;
 const MS: Readonly<Record<string, number>> = { "": 1, h: 3_600_000, min: 60_000, ms: 1, s: 1_000 };
 // A seek that has so many come again wants the name typed.
 export const AGAIN_TYPED_COUNT = 1_000;
+// The server counts dead letters up to here.
+const DEAD_MAX_COUNT = 10_000;
 
 /** In the words of the command line: `active` with somebody attached, else `idle`. */
 export function stateOf(subscription: SubscriptionAnswer): { word: string; tone: Tone } {
@@ -153,6 +155,7 @@ export function startOf(
 export function meaning(plan: Moved): string {
   const again = plan.again_count ?? 0;
   const skipped = plan.skipped_count ?? 0;
+  const dead = plan.dead_again_count ?? 0;
   if (again === 0 && skipped === 0) return "Nothing comes again, and nothing is skipped.";
   const parts = [
     ...(again
@@ -164,7 +167,10 @@ export function meaning(plan: Moved): string {
         ]
       : []),
   ];
-  return `${parts.join(", and ")}.`;
+  const letters = dead
+    ? ` Dead letters among them, which count as redriven then: ${dead < DEAD_MAX_COUNT ? "" : "at least "}${count(dead)}.`
+    : "";
+  return `${parts.join(", and ")}.${letters}`;
 }
 
 type Gap = NonNullable<Moved["gaps"]>[number];

@@ -51,6 +51,7 @@ function Form({ onClose, topic }: DeleteTopicProps) {
           {count(topic.subscriber_count)} subscribers are attached: those that named this topic are
           disconnected.
         </li>
+        <li>Its dead letters stay in their list, and none of them can be redriven any more.</li>
         <li>
           Durable subscriptions stay. Whoever comes back to it without create: false makes it anew,
           empty.

@@ -1,6 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Allowed } from "@/features/signin/Allowed";
+import { OnlyManaged, useManaged } from "@/features/signin/Managed";
 import { SubscriptionTable } from "@/features/subscriptions/SubscriptionTable";
 import { useReasonAgainst } from "@/services/server";
 import { followerPagesQuery } from "@/services/subscriptions";
@@ -16,6 +17,7 @@ export function Followers({ topic }: { readonly topic: string }) {
 
 function List({ topic }: { readonly topic: string }) {
   const found = useInfiniteQuery(followerPagesQuery(topic));
+  const managed = useManaged();
   if (found.isPending) return <Loading rows={8} what="subscriptions" />;
   if (found.isError && !found.data) {
     return (
@@ -26,8 +28,15 @@ function List({ topic }: { readonly topic: string }) {
   return (
     <div className="space-y-2">
       {found.isError && <Stale error={found.error} />}
+      <OnlyManaged what="subscriptions" />
       {subscriptions.length === 0 ? (
-        <Empty title="No durable subscription follows this topic">
+        <Empty
+          title={
+            managed === null
+              ? "No durable subscription follows this topic"
+              : "No durable subscription that your key may manage follows this topic"
+          }
+        >
           Subscribers without a name are counted in the summary, and nothing is kept for them.
         </Empty>
       ) : (

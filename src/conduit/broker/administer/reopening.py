@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from conduit.broker.catalog import Catalog
 from conduit.core.message import DeadPlace, Redriven, SubscriptionRecord
@@ -12,6 +12,20 @@ from conduit.storage.dead_letters import DeadFilter
 
 # Letters that are looked at, and marked, at a time.
 PAGE_COUNT = 500
+# A plan counts no further.
+COUNTED_MAX_COUNT = 10_000
+
+
+async def count_reopened(
+    store: Store, catalog: Catalog, record: SubscriptionRecord, floors: Mapping[int, int]
+) -> int:
+    """How many `mark_reopened` would mark; COUNTED_MAX_COUNT may be more. Raises StoreUnavailable."""
+    count = 0
+    async for page in _open_letters(store, record):
+        count += sum(_comes_again(catalog, floors, place) for place in page)
+        if count >= COUNTED_MAX_COUNT:
+            return COUNTED_MAX_COUNT
+    return count
 
 
 async def mark_reopened(
@@ -26,11 +40,7 @@ async def mark_reopened(
 
     No death may be stored meanwhile. Raises StoreUnavailable.
     """
-    which = DeadFilter(subscription=record.name, is_redriven=False)
-    tally = await store.dead_tally(record.tenant, record.name)
-    before_id, is_over = None, not tally.open_count
-    while not is_over:
-        page = await store.dead_places(record.tenant, which, limit=PAGE_COUNT, before_id=before_id)
+    async for page in _open_letters(store, record):
         marks = [
             Redriven(
                 place.dead_id,
@@ -44,6 +54,16 @@ async def mark_reopened(
         ]
         if marks:
             await store.settle([], [], marks)
+
+
+async def _open_letters(store: Store, record: SubscriptionRecord) -> AsyncIterator[list[DeadPlace]]:
+    """Those that were not redriven, in pages; each may be marked before the next one is asked for."""
+    which = DeadFilter(subscription=record.name, is_redriven=False)
+    tally = await store.dead_tally(record.tenant, record.name)
+    before_id, is_over = None, not tally.open_count
+    while not is_over:
+        page = await store.dead_places(record.tenant, which, limit=PAGE_COUNT, before_id=before_id)
+        yield page
         before_id = page.reached_id
         is_over = before_id is None
         if not is_over:

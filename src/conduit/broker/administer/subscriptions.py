@@ -10,6 +10,7 @@ import msgspec
 from conduit.broker.administer.altering import Altering
 from conduit.broker.administer.counting import Counting
 from conduit.broker.administer.moving import Move
+from conduit.broker.administer.reopening import count_reopened
 from conduit.broker.administer.viewing import TOPICS_SHOWN_COUNT, Viewing
 from conduit.broker.administer.views import (
     Attached,
@@ -167,7 +168,12 @@ class Subscriptions:
             )
         # Also while it waited for its turn. What goes after it is told to its subscribers as well.
         await self._starts.look_for_gone(record.tenant, beginning)
-        move = Move(record, Moved([], False, 0, dry_run, *missing(beginning)), TOPICS_SHOWN_COUNT)
+        moved = Moved([], False, 0, dry_run, *missing(beginning))
+        if dry_run:
+            moved.dead_again_count = await count_reopened(
+                self._store, self._catalog, record, dict(positions)
+            )
+        move = Move(record, moved, TOPICS_SHOWN_COUNT)
         async for places in self._topics_of(positions):
             if dry_run:
                 now = await self._viewing.deliveries(record, [topic for topic, _ in places])
