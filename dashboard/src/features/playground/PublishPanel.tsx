@@ -7,16 +7,9 @@ import { foreign } from "@/components/foreign";
 import { count } from "@/components/format";
 import type { Publishing } from "@/features/playground/batch";
 import { setDraft } from "@/features/playground/draft";
-import {
-  type Drafted,
-  draftProblem,
-  parseHeaders,
-  RATE_MAX_PER_S,
-  REPEAT_MAX_COUNT,
-  whatToMend,
-} from "@/features/playground/publishing";
+import { type Drafted, draftProblems, whatToMend } from "@/features/playground/publishing";
 import type { Session, SessionView } from "@/features/playground/session";
-import { read, type Terms } from "@/features/playground/terms";
+import { read, type Terms, termProblems } from "@/features/playground/terms";
 import { nameProblem } from "@/features/topics/model";
 import { useReasonAgainst } from "@/services/server";
 import { useCreateTopic } from "@/services/topics";
@@ -36,7 +29,11 @@ export function PublishPanel(props: PublishPanelProps) {
   const { draft, onDraft, onTerms, onTopic, session, terms, topic, view } = props;
   const { perS, total } = read(terms);
   const unable = useReasonAgainst("publish", topic);
-  const wrong = nameProblem(topic) ? "Mend the topic first" : whatToMend(draft);
+  const problems = draftProblems(draft);
+  const { perS: perSProblem, times: timesProblem } = termProblems(terms);
+  const wrong = nameProblem(topic)
+    ? "Mend the topic first"
+    : (whatToMend(draft) ?? (timesProblem || perSProblem ? "Mend how often first" : null));
   const isOpen = view.machine.state === "open";
   const change = (part: Partial<Drafted>) => {
     setDraft(part);
@@ -57,30 +54,38 @@ export function PublishPanel(props: PublishPanelProps) {
         spellCheck={false}
         value={topic}
       />
-      <Payload onChange={(payload) => change({ payload })} text={draft.payload} />
+      <Area
+        hint="JSON. {{seq}}, {{uuid}} and {{now}} are filled in for each message."
+        label="Payload"
+        onChange={(payload) => change({ payload })}
+        problem={problems.payload}
+        rows={7}
+        text={draft.payload}
+      />
       <div className="grid gap-3 sm:grid-cols-2">
         <Field
           autoComplete="off"
           label="Key"
           onChange={({ target }) => change({ key: target.value })}
+          problem={problems.key}
           value={draft.key}
         />
         <Area
           label="Headers, one a line"
           onChange={(headers) => change({ headers })}
           placeholder="trace: {{uuid}}"
-          problem={parseHeaders(draft.headers).problem}
+          problem={problems.headers}
           rows={3}
           text={draft.headers}
         />
       </div>
-      <div className="flex flex-wrap items-end gap-3">
+      <div className={`flex flex-wrap gap-3 ${timesProblem || perSProblem ? "" : "items-end"}`}>
         <div className="w-28">
           <Field
             inputMode="numeric"
             label="Times"
             onChange={({ target }) => onTerms({ times: target.value })}
-            title={`At most ${count(REPEAT_MAX_COUNT)}`}
+            problem={timesProblem}
             value={terms.times}
           />
         </div>
@@ -89,7 +94,7 @@ export function PublishPanel(props: PublishPanelProps) {
             inputMode="numeric"
             label="A second"
             onChange={({ target }) => onTerms({ perS: target.value })}
-            title={`At most ${count(RATE_MAX_PER_S)}`}
+            problem={perSProblem}
             value={terms.perS}
           />
         </div>
@@ -113,26 +118,6 @@ export function PublishPanel(props: PublishPanelProps) {
       </div>
       <Outcome publishing={view.publishing} topic={topic} />
     </form>
-  );
-}
-
-function Payload({
-  onChange,
-  text,
-}: {
-  readonly onChange: (text: string) => void;
-  readonly text: string;
-}) {
-  const problem = draftProblem({ headers: "", key: "", payload: text });
-  return (
-    <Area
-      hint="JSON. {{seq}}, {{uuid}} and {{now}} are filled in for each message."
-      label="Payload"
-      onChange={onChange}
-      problem={problem}
-      rows={7}
-      text={text}
-    />
   );
 }
 

@@ -8,7 +8,7 @@ import { InboxList } from "@/features/playground/InboxList";
 import { SETTLED_COUNT } from "@/features/playground/inbox";
 import { type PlaygroundLook, startProblem } from "@/features/playground/look";
 import type { Session, SessionView } from "@/features/playground/session";
-import { read, type Terms } from "@/features/playground/terms";
+import { read, type Terms, termProblems } from "@/features/playground/terms";
 import { useReasonAgainstSubscribing } from "@/services/server";
 
 interface SubscribePanelProps {
@@ -69,7 +69,11 @@ function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelPro
   const { ackWaitMs, windowCount } = read(terms);
   const pattern = look.pattern || look.topic;
   const unable = useReasonAgainstSubscribing(pattern, look.name);
-  const wrong = startProblem(look.start);
+  const problems = termProblems(terms);
+  const atStart = startProblem(look.start);
+  // How long an ack may take is a setting of a durable one, which has its own.
+  const inTerms = problems.most ?? (look.name === "" ? problems.waitS : null);
+  const wrong = atStart ?? inTerms;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (unable || wrong) return;
@@ -107,7 +111,7 @@ function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelPro
           hint="new, earliest, a number, a time"
           label="Begins at"
           onChange={({ target }) => onLook({ start: target.value })}
-          problem={wrong}
+          problem={atStart}
           spellCheck={false}
           value={look.start}
         />
@@ -121,13 +125,14 @@ function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelPro
           />
         </div>
       </div>
-      <div className="flex flex-wrap items-end gap-3">
+      <div className={`flex flex-wrap gap-3 ${inTerms ? "" : "items-end"}`}>
         {look.name === "" && (
           <div className="w-36">
             <Field
               inputMode="numeric"
               label="Seconds for an ack"
               onChange={({ target }) => onTerms({ waitS: target.value })}
+              problem={problems.waitS}
               value={terms.waitS}
             />
           </div>
@@ -137,6 +142,7 @@ function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelPro
             inputMode="numeric"
             label="At once, at most"
             onChange={({ target }) => onTerms({ most: target.value })}
+            problem={problems.most}
             value={terms.most}
           />
         </div>
@@ -151,7 +157,11 @@ function Form({ look, onLook, onTerms, session, terms, view }: SubscribePanelPro
             look="primary"
             told="after"
             type="submit"
-            unable={unable ?? (wrong && "Mend where it begins first")}
+            unable={
+              unable ??
+              (atStart && "Mend where it begins first") ??
+              (inTerms && "Mend how much it takes first")
+            }
           >
             Subscribe
           </Button>

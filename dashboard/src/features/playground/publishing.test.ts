@@ -2,11 +2,12 @@ import { describe, expect, it } from "vitest";
 import {
   bounded,
   differences,
-  draftProblem,
+  draftProblems,
   dueCount,
   filled,
   filledIn,
   filling,
+  numberProblem,
   parseHeaders,
   publishFrame,
   SAMPLE,
@@ -37,11 +38,11 @@ describe("a draft", () => {
   });
 
   it.each(['{"n":{{seq}}}', '"{{uuid}}"', "1e400", "null", " [1] "])("may be %s", (payload) => {
-    expect(draftProblem(draft(payload))).toBeNull();
+    expect(draftProblems(draft(payload)).payload).toBeNull();
   });
 
   it.each(["", "{{uuid}}", '{"n":{{nr}}}', "{'a':1}"])("may not be %s", (payload) => {
-    expect(draftProblem(draft(payload))).not.toBeNull();
+    expect(draftProblems(draft(payload)).payload).not.toBeNull();
   });
 
   it("says which line is no header", () => {
@@ -50,10 +51,12 @@ describe("a draft", () => {
       problem: null,
     });
     expect(Object.entries(parseHeaders("__proto__: 1").headers)).toEqual([["__proto__", "1"]]);
-    expect(draftProblem(draft("1", "trace"))).toContain("“trace”");
+    expect(draftProblems(draft("1", "trace")).headers).toContain("“trace”");
     expect(whatToMend(draft("1", "trace=7f3a"))).toBe("Mend the headers first");
     expect(whatToMend(draft("{", "trace=7f3a"))).toBe("Mend the payload first");
     expect(whatToMend(draft("1", "trace: 7f3a"))).toBeNull();
+    expect(whatToMend(draft("1", "trace: {{nope}}"))).toBe("Mend the headers first");
+    expect(whatToMend({ ...draft("1"), key: "{{nope}}" })).toBe("Mend the key first");
   });
 });
 
@@ -88,6 +91,11 @@ describe("many", () => {
     ["2.9", 2],
     ["99999", 500],
   ])("typed as %j are %s", (text, number) => expect(bounded(text, 500)).toBe(number));
+
+  it.each(["", "-3", "x", "2.9", "0", "501"])("are not taken as %j", (text) => {
+    expect(numberProblem(text, 500)).toBe("A whole number from 1 to 500");
+    expect(numberProblem("500", 500)).toBeNull();
+  });
 });
 
 describe("what a single command does not do", () => {

@@ -1,6 +1,7 @@
 // What is published from the playground: templates that are filled in, and when each of many is due.
 
 import { foreign } from "@/components/foreign";
+import { count } from "@/components/format";
 import { JsonProblem, lines } from "@/components/json/lossless";
 
 /** At most so many in one go, and so many in a second: a playground is no load test. */
@@ -12,6 +13,7 @@ export const UNANSWERED_MAX_COUNT = 200;
 export const TEMPLATES = ["seq", "uuid", "now"] as const;
 export type Filling = Readonly<Record<(typeof TEMPLATES)[number], string>>;
 
+const PARTS = ["payload", "key", "headers"] as const;
 const TEMPLATE = /\{\{\s*([a-z]*)\s*\}\}/g;
 // As the server has them.
 const HEADERS_MAX_COUNT = 64;
@@ -70,25 +72,41 @@ export function differences(draft: Drafted, total: number, perS: number): string
   return parts.length > 0 ? parts.join(" ") : null;
 }
 
-/** Why it cannot be published as it is; null if it can. */
-export function draftProblem({ headers, payload }: Drafted): string | null {
-  const unknown = [...payload.matchAll(TEMPLATE)].find(
-    ([, name]) => !TEMPLATES.includes(name as never),
-  );
-  if (unknown) return `There is no template ${unknown[0]}: {{seq}}, {{uuid}} and {{now}} are.`;
-  try {
-    lines(filled(payload, SAMPLE));
-  } catch (error) {
-    if (error instanceof JsonProblem) return error.message;
-    throw error;
-  }
-  return parseHeaders(headers).problem;
+/** Why each part cannot be published as it is; null where it can. */
+export function draftProblems({
+  headers,
+  key,
+  payload,
+}: Drafted): Readonly<Record<keyof Drafted, string | null>> {
+  return {
+    headers: templateProblem(headers) ?? parseHeaders(headers).problem,
+    key: templateProblem(key),
+    payload: templateProblem(payload) ?? payloadProblem(payload),
+  };
 }
 
 /** The same beside the button: the field says what is wrong with it. */
 export function whatToMend(draft: Drafted): string | null {
-  if (draftProblem(draft) === null) return null;
-  return `Mend the ${draftProblem({ ...draft, headers: "" }) === null ? "headers" : "payload"} first`;
+  const problems = draftProblems(draft);
+  const part = PARTS.find((each) => problems[each] !== null);
+  return part ? `Mend the ${part} first` : null;
+}
+
+function templateProblem(text: string): string | null {
+  const unknown = [...text.matchAll(TEMPLATE)].find(
+    ([, name]) => !TEMPLATES.includes(name as never),
+  );
+  return unknown ? `There is no template ${unknown[0]}: {{seq}}, {{uuid}} and {{now}} are.` : null;
+}
+
+function payloadProblem(payload: string): string | null {
+  try {
+    lines(filled(payload, SAMPLE));
+    return null;
+  } catch (error) {
+    if (error instanceof JsonProblem) return error.message;
+    throw error;
+  }
 }
 
 interface Headers {
@@ -144,6 +162,14 @@ export function dueCount(
   return Math.max(0, Math.min(due, UNANSWERED_MAX_COUNT - (sent - answered)));
 }
 
+/** Why a number is not taken as it is typed; null if it is. */
+export function numberProblem(text: string, most: number): string | null {
+  const typed = text.trim();
+  const isOne = /^\d+$/.test(typed) && Number(typed) >= 1 && Number(typed) <= most;
+  return isOne ? null : `A whole number from 1 to ${count(most)}`;
+}
+
+/** What is meant while it is typed. */
 export function bounded(text: string, most: number): number {
   const typed = Math.floor(Number(text));
   return Number.isFinite(typed) ? Math.min(Math.max(typed, 1), most) : 1;

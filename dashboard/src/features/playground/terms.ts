@@ -1,6 +1,11 @@
 // How often and how fast is published, and how much is taken at once, as it is typed.
 
-import { bounded, RATE_MAX_PER_S, REPEAT_MAX_COUNT } from "@/features/playground/publishing";
+import {
+  bounded,
+  numberProblem,
+  RATE_MAX_PER_S,
+  REPEAT_MAX_COUNT,
+} from "@/features/playground/publishing";
 
 export interface Terms {
   readonly most: string;
@@ -22,5 +27,20 @@ export function read({ most, perS, times, waitS }: Terms) {
     perS: bounded(perS, RATE_MAX_PER_S),
     total: bounded(times, REPEAT_MAX_COUNT),
     windowCount: bounded(most, WINDOW_MAX_COUNT),
+  };
+}
+
+/** Why each of them is not taken as it is typed; null where it is. */
+export function termProblems({
+  most,
+  perS,
+  times,
+  waitS,
+}: Terms): Readonly<Record<keyof Terms, string | null>> {
+  return {
+    most: numberProblem(most, WINDOW_MAX_COUNT),
+    perS: numberProblem(perS, RATE_MAX_PER_S),
+    times: numberProblem(times, REPEAT_MAX_COUNT),
+    waitS: numberProblem(waitS, WAIT_MAX_S),
   };
 }

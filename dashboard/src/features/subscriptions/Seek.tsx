@@ -13,7 +13,7 @@ import { Clock } from "@/components/Time";
 import { isTyped } from "@/components/typed";
 import {
   AGAIN_TYPED_COUNT,
-  gapWords,
+  gapsWords,
   meaning,
   placeWords,
   type StartKind,
@@ -108,16 +108,8 @@ function Preview({ name, onClose, onDone, start }: PreviewProps) {
 }
 
 function Gaps({ plan }: { readonly plan: Moved }) {
-  const gaps = plan.gaps ?? [];
-  const [first] = gaps;
-  if (!first) return null;
-  return (
-    <p className="text-warn">
-      Some of what is asked for is not there. {gapWords(first)}
-      {gaps.length > 1 && ` The same in ${count(gaps.length - 1)} more topics`}
-      {gaps.length > 1 && (plan.more_gaps ? ", and others." : ".")}
-    </p>
-  );
+  const told = gapsWords(plan);
+  return told && <p className="text-warn">Some of what is asked for is not there. {told}</p>;
 }
 
 function Moves({ plan }: { readonly plan: Moved }) {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Moved } from "@/api/schema";
 import {
   changes,
+  gapsWords,
   gapWords,
   meaning,
   nameProblem,
@@ -158,5 +159,12 @@ describe("what a seek finds", () => {
     expect(gapWords({ ...gap, reason: "epoch_changed", to_seq: null })).toBe(
       "“orders” was deleted, made anew or restored since: #6 and what follows of that one will not come.",
     );
+    const removed = { ...gap, reason: "retention", topic: "b" };
+    const other = { ...plan(1, 0), gaps: [gap, { ...gap, topic: "c" }, removed] };
+    expect(gapsWords(other)).toBe(
+      `${gapWords(gap)} ${gapWords(removed)} Like that in other topics too: 1.`,
+    );
+    expect(gapsWords({ ...other, gaps: [removed], more_gaps: true })).toMatch(/too: many\.$/);
+    expect(gapsWords(plan(1, 0))).toBe("");
   });
 });

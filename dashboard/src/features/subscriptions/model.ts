@@ -189,6 +189,19 @@ export function gapWords({ from_seq, reason, to_seq, topic, was_published }: Gap
   return `“${topic}” has only ${count(from_seq - 1)} so far: ${numbers} were not published yet. What is published next comes first.`;
 }
 
+/** One gap of each kind, and whether there are more; nothing if there is none. */
+export function gapsWords({ gaps = [], more_gaps }: Moved): string {
+  // The last that is put in stays: that is the first of its kind.
+  const kinds = new Map(
+    gaps.toReversed().map((gap) => [`${gap.reason} ${gap.was_published ?? false}`, gap]),
+  );
+  const more = more_gaps ? "many" : count(gaps.length - kinds.size);
+  return [
+    ...[...kinds.values()].toReversed().map(gapWords),
+    ...(more === "0" ? [] : [`Like that in other topics too: ${more}.`]),
+  ].join(" ");
+}
+
 type NumberIs = TopicMove["next_is"];
 
 /** What a number is that has no time of its own; nothing if the server does not say it. `next`: the first message behind
