@@ -92,6 +92,26 @@ def test_an_overview_that_is_opened_while_the_server_is_away_says_what_is_not_kn
         stands.locator(".text-ok").first.wait_for()
 
 
+def test_a_page_whose_code_did_not_come_shows_itself_when_the_server_is_back(browser):
+    with (
+        running_server(DATABASE_URL="sqlite:///x.db") as server,
+        watched(browser, server) as (page, watch),
+    ):
+        watch.meant += [AWAY, re.compile("Its code does not come from the server")]
+        page.get_by_text("Live", exact=True).wait_for()
+        server.kill()
+        page.get_by_role("link", name="Tenants", exact=True).first.click()
+        page.get_by_role("heading", name="This page failed", level=1).wait_for()
+        page.get_by_text("asked for again by itself").wait_for()
+        assert violations(page) == []
+        # At once, and not with the next question that is due.
+        page.get_by_text("Not reached", exact=True).wait_for(timeout=2_000)
+        page.evaluate("window.stayed = true")
+        server.start()
+        page.get_by_role("heading", name="Tenants", level=1).wait_for(timeout=60_000)
+        assert page.evaluate("window.stayed")
+
+
 def beside(page: Any, url: str) -> Any:
     """Another page of the same browser, that is connected."""
     other = page.context.new_page()

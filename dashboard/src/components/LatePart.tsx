@@ -1,6 +1,7 @@
 import { type ReactNode, useEffect, useSyncExternalStore } from "react";
 import type { LateCode } from "@/components/code";
 import { Failure } from "@/components/states";
+import { returned } from "@/live/connection";
 
 interface LatePartProps<Found> {
   /** What is there until it comes. */
@@ -12,10 +13,13 @@ interface LatePartProps<Found> {
 }
 
 /** A part of a page whose code comes when it is shown first. Where it does not come, that is said in its place, and it
- * is asked for again by whoever wants it, or comes back to it. */
+ * is asked for again by whoever wants it, or comes back to it, and when the server is back. */
 export function LatePart<Found>({ before, children, code, not }: LatePartProps<Found>) {
   const now = useSyncExternalStore(code.listen, code.state);
-  useEffect(() => code.want(), [code]);
+  useEffect(() => {
+    code.want();
+    return returned.on(code.want);
+  }, [code]);
   switch (now.state) {
     case "there":
       return children(now.found);

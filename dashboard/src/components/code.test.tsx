@@ -1,7 +1,8 @@
-import { fireEvent, render, screen } from "@testing-library/react";
+import { act, fireEvent, render, screen } from "@testing-library/react";
 import { expect, it, vi } from "vitest";
 import { fromServer, LateCode } from "@/components/code";
 import { LatePart } from "@/components/LatePart";
+import { reportAnswer, reportSilence } from "@/live/connection";
 
 function failingOnce() {
   return vi
@@ -50,5 +51,16 @@ it("a part that somebody comes back to has its code asked for again", async () =
   await screen.findByText("first is not there");
   unmount();
   render(show(code));
+  await screen.findByText("the chart of first");
+});
+
+it("a part whose code did not come has it asked for again when the server is back, and only then", async () => {
+  const importer = failingOnce();
+  render(show(new LateCode(importer)));
+  await screen.findByText("first is not there");
+  reportAnswer();
+  expect(importer).toHaveBeenCalledOnce();
+  reportSilence("the server cannot be reached");
+  act(() => reportAnswer());
   await screen.findByText("the chart of first");
 });

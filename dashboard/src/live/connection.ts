@@ -1,6 +1,7 @@
 // Whether the server answers: what the requests of this page have seen last.
 
 import { useSyncExternalStore } from "react";
+import { Signal } from "@/live/acquaintance";
 
 export interface Connection {
   readonly state: "connecting" | "live" | "lost";
@@ -11,9 +12,13 @@ export interface Connection {
 
 let connection: Connection = { state: "connecting", answeredAt: null, reason: null };
 const listeners = new Set<() => void>();
+/** The server answers, and did not before. */
+export const returned = new Signal();
 
 export function reportAnswer(now = Date.now()): void {
+  const isBack = connection.state === "lost";
   set({ state: "live", answeredAt: now, reason: null });
+  if (isBack) returned.say();
 }
 
 export function reportSilence(reason: string): void {
