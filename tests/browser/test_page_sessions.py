@@ -51,6 +51,22 @@ def test_a_page_does_nothing_for_who_has_signed_in_in_another_tab(browser, guard
             assert guarded.acting(tenant).delete("/api/topics/same").status == 204
 
 
+def test_nothing_is_called_live_while_nobody_is_signed_in(browser, guarded):
+    made = guarded.create_key("default")
+    with signed_in(browser, guarded.server, "topics", made["key"]) as page:
+        live = page.get_by_text("Live", exact=True)
+        live.wait_for()
+        other = page.context.browser.new_context().new_page()
+        other.goto(f"{guarded.server.url}/ui/topics")
+        other.get_by_label("API key").wait_for()
+        assert other.get_by_text("Conduit", exact=True).is_visible()
+        assert other.get_by_text("Live", exact=True).count() == 0
+        other.context.close()
+        accepted(guarded.operator.delete(f"/api/keys/{made['id']}"))
+        page.get_by_role("heading", name="Sign in again").wait_for()
+        live.wait_for(state="detached")
+
+
 def test_a_page_of_another_origin_can_do_nothing_with_the_session(browser, guarded):
     operator = str(guarded.operator.key)
     with signed_in(browser, guarded.server, "topics", operator) as page, serving_pages() as port:

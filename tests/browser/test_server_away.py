@@ -112,6 +112,28 @@ def test_a_page_whose_code_did_not_come_shows_itself_when_the_server_is_back(bro
         assert page.evaluate("window.stayed")
 
 
+def test_a_page_that_has_failed_beside_a_server_that_answers_is_not_called_live(browser):
+    with (
+        running_server(DATABASE_URL="sqlite:///x.db") as server,
+        watched(browser, server) as (page, watch),
+    ):
+        watch.meant += [re.compile("Its code does not come|net::ERR_FAILED")]
+        live = page.get_by_text("Live", exact=True)
+        live.wait_for()
+        asked: list[str] = []
+        page.route("**/assets/tenants-*", lambda route: (asked.append(""), route.abort()))
+        page.get_by_role("link", name="Tenants", exact=True).first.click()
+        page.get_by_role("heading", name="This page failed", level=1).wait_for()
+        live.wait_for(state="detached")
+        # Pointed at, clicked, and once by itself: what the server has no more is not asked for without end.
+        for _ in range(2):
+            with page.expect_response("**/health"):
+                pass
+        assert 2 <= len(asked) <= 4
+        page.get_by_role("link", name="Topics", exact=True).first.click()
+        live.wait_for()
+
+
 def beside(page: Any, url: str) -> Any:
     """Another page of the same browser, that is connected."""
     other = page.context.new_page()

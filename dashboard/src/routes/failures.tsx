@@ -6,6 +6,7 @@ import { serverUrl } from "@/api/place";
 import { Page } from "@/components/Page";
 import { Failure } from "@/components/states";
 import { currentConnection, returned } from "@/live/connection";
+import { useStill } from "@/live/still";
 import { healthQuery } from "@/services/server";
 
 // A server that answers and has the code no more is not asked for it again and again.
@@ -22,6 +23,7 @@ export function PageFailed({ error }: ErrorComponentProps) {
       () => undefined,
     );
   const isMissing = asApiError(error).code === "code_missing";
+  useStill();
   useAskAgain(isMissing);
   return (
     <Page title="This page failed">

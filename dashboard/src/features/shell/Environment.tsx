@@ -3,6 +3,7 @@ import { Badge } from "@/components/Badge";
 import { environment } from "@/features/shell/model";
 import { useConnection } from "@/live/connection";
 import { usePace } from "@/live/pace";
+import { useIsStill } from "@/live/still";
 import { healthQuery } from "@/services/server";
 
 /** What one must know before one does something here: whether it lasts, and who can do it too. */
@@ -21,8 +22,10 @@ export function Environment() {
   );
 }
 
+/** What is true of all that is shown: before anybody has signed in, or where a page has failed, nothing is live. */
 export function ConnectionState() {
   const { reason, state } = useConnection();
+  const isStill = useIsStill();
   const paused = usePace() === null;
   if (state === "connecting") return <Badge tone="idle">Connecting</Badge>;
   if (state === "lost") {
@@ -32,9 +35,8 @@ export function ConnectionState() {
       </Badge>
     );
   }
-  return paused ? (
-    <Badge tone="paused">Paused</Badge>
-  ) : (
+  if (paused) return <Badge tone="paused">Paused</Badge>;
+  return isStill ? null : (
     <Badge tone="ok">
       <span className="max-sm:sr-only">Live</span>
     </Badge>

@@ -14,6 +14,7 @@ import { useChooseTenant, useTakenTenant } from "@/features/shell/choices";
 import { nameOf, whyOver } from "@/features/signin/model";
 import { SignIn } from "@/features/signin/SignIn";
 import { holdPace } from "@/live/pace";
+import { useStill } from "@/live/still";
 import { asksNobody } from "@/services/rights";
 import { useSecret } from "@/services/secrets";
 import { actingQuery, useTenant, whoamiQuery } from "@/services/server";
@@ -27,6 +28,7 @@ export function Gate({ children }: { readonly children: ReactNode }) {
   const isNobody = error !== null && asApiError(error).code === "unauthenticated";
   // What is shown only once is not covered: whoever has put it away can sign in.
   const secret = useSecret();
+  useStill(data === undefined || isNobody);
   useEffect(() => {
     holdPace(isNobody);
     if (!isNobody) return;
