@@ -84,3 +84,24 @@ def test_a_page_of_one_tenant_says_that_it_is_of_the_own_one_where_none_is_chose
         page.get_by_label("Tenant", exact=True).select_option("default")
         page.wait_for_url(re.compile("tenant=default"))
         said.wait_for(state="detached")
+
+
+def test_a_narrow_page_says_which_tenant_was_chosen(browser, guarded):
+    """The choice of it is in the menu there, and what is shown could be one's own."""
+    narrow = {"viewport": {"width": 390, "height": 844}}
+    key = str(guarded.operator.key)
+    view = "topics/orders?tenant=acme"
+    with signed_in(browser, guarded.server, view, key, **narrow) as page:
+        said = page.get_by_role("banner").get_by_text("All here is of tenant")
+        said.wait_for()
+        page.get_by_role("button", name="Delete…").wait_for()
+        assert said.locator("..").inner_text().split() == "All here is of tenant acme".split()
+        assert violations(page) == []
+        page.goto(f"{guarded.server.url}/ui/topics")
+        page.get_by_text("No tenant is chosen.").wait_for()
+        assert said.count() == 0
+        page.goto(f"{guarded.server.url}/ui/topics?tenant=default")
+        page.get_by_role("banner").get_by_text("(own)").wait_for()
+        page.set_viewport_size({"width": 1440, "height": 900})
+        said.wait_for(state="hidden")
+        page.get_by_label("Tenant", exact=True).wait_for()

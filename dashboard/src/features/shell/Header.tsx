@@ -1,6 +1,6 @@
 import { Cable, Keyboard, Menu, Search } from "lucide-react";
 import { Button } from "@/components/Button";
-import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
+import { ChosenTenant, PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
 import { ConnectionState, Environment } from "@/features/shell/Environment";
 import type { Sheet } from "@/features/shell/Shell";
 import { Account } from "@/features/signin/Account";
@@ -52,6 +52,7 @@ export function Header({ onSheet }: HeaderProps) {
         </Button>
         <Account />
       </div>
+      <ChosenTenant />
     </header>
   );
 }

@@ -73,6 +73,20 @@ export function useTakenTenant(): string | null {
   return shown === null && !OF_ALL.has(path) && isOneOfMany ? (own ?? null) : null;
 }
 
+/** Whose things are shown, where the choice of it is not on the page but in the menu. */
+export function ChosenTenant() {
+  const { chosen, own } = useTenant();
+  return (
+    chosen !== null && (
+      <p className="flex w-full text-xs sm:hidden">
+        <span className="shrink-0 whitespace-pre text-dim">All here is of tenant </span>
+        <strong className="truncate font-semibold">{chosen}</strong>
+        {chosen === own && <span className="shrink-0 whitespace-pre text-dim"> (own)</span>}
+      </p>
+    )
+  );
+}
+
 /** Whose things are shown. Who looks after all tenants can choose; it is in the address. */
 export function TenantChoice() {
   const { chosen, own } = useTenant();
