@@ -107,7 +107,15 @@ def test_messages_are_acked_nacked_and_rejected_one_by_one(browser, server):
         page.get_by_role("button", name="Ack by.hand 1", exact=True).click()
         page.get_by_role("button", name="Reject by.hand 2").click()
         page.get_by_role("button", name="Nack by.hand 3").click()
-        page.get_by_text("attempt 2").wait_for(timeout=30_000)
+        again = inbox(page).first.get_by_text("in flight, attempt 2").locator("visible=true")
+        again.wait_for(timeout=30_000)
+        # It says so also where the buttons take its place.
+        page.set_viewport_size({"width": 390, "height": 844})
+        again.wait_for()
+        assert again.count() == 1
+        box, row = again.bounding_box(), inbox(page).first.bounding_box()
+        assert box["y"] + box["height"] <= row["y"] + row["height"]
+        assert violations(page) == []
         page.get_by_role("button", name="Ack by.hand 3", exact=True).click()
         until(lambda: Api(server.url).get("/api/subscriptions/clerk").json["lag"] == 0)
         link = inbox(page).get_by_role("link", name="Dead letter", exact=True)

@@ -123,6 +123,13 @@ function Payload({ item, onClose }: { readonly item: Item; readonly onClose: () 
 function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
   const [tone, label] = LOOK[state];
   const { attempt, message_id, payload, published_at, seq, subscription = "", topic } = message;
+  const isOut = state === "out";
+  const standing = (
+    <Badge title={problem ?? undefined} tone={tone}>
+      {label}
+      {attempt > 1 && `, attempt ${attempt}`}
+    </Badge>
+  );
   return (
     <>
       <div className="flex h-8 items-center gap-2 text-xs">
@@ -147,13 +154,7 @@ function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
         <span className="text-dim tabular-nums max-sm:hidden">
           <Clock at={published_at} now={Date.now()} />
         </span>
-        {/* Where it is narrow the buttons say it. */}
-        <span className={state === "out" ? "max-sm:hidden" : ""}>
-          <Badge title={problem ?? undefined} tone={tone}>
-            {label}
-            {attempt > 1 && `, attempt ${attempt}`}
-          </Badge>
-        </span>
+        <span className={isOut ? "max-sm:hidden" : ""}>{standing}</span>
         {state === "rejected" && (
           <Link
             className="whitespace-nowrap text-accent underline underline-offset-2"
@@ -165,7 +166,7 @@ function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
           </Link>
         )}
         <span className="ml-auto flex shrink-0 gap-1">
-          {state === "out" &&
+          {isOut &&
             VERBS.map(([verb, text]) => (
               <Button
                 aria-label={`${text} ${topic} ${seq}`}
@@ -178,14 +179,18 @@ function Came({ item: { message, problem, state }, onAct, onOpen }: CameProps) {
             ))}
         </span>
       </div>
-      <button
-        className="block w-full cursor-pointer truncate text-left font-mono text-xs hover:underline"
-        onClick={onOpen}
-        title="Open the payload"
-        type="button"
-      >
-        {payload.text.slice(0, LINE_CHARS)}
-      </button>
+      <div className="flex items-center gap-2">
+        {/* Where it is narrow the buttons take its place. */}
+        {isOut && <span className="shrink-0 sm:hidden">{standing}</span>}
+        <button
+          className="min-h-6 min-w-0 flex-1 cursor-pointer truncate text-left font-mono text-xs hover:underline"
+          onClick={onOpen}
+          title="Open the payload"
+          type="button"
+        >
+          {payload.text.slice(0, LINE_CHARS)}
+        </button>
+      </div>
     </>
   );
 }
