@@ -12,7 +12,7 @@ interface ButtonProps extends ComponentProps<"button"> {
   readonly look?: keyof typeof LOOK;
   /** Where `unable` can be read, as in forms: in the row before its buttons, or after this one. Else it is only heard, and
    * shown to who points at the button. */
-  readonly told?: "after" | "before";
+  readonly told?: "after" | "before" | undefined;
   /** Why it cannot be pressed now; it can still be reached, so that the reason is heard. */
   readonly unable?: string | null | undefined;
 }

@@ -1,10 +1,10 @@
 import type { FormEvent } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
-import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { Outcome, WAIT } from "@/components/Outcome";
+import { Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
+import { Save } from "@/components/Save";
 import { useEdits } from "@/components/useEdits";
 import {
   changes,
@@ -57,24 +57,14 @@ export function Settings({ subscription }: { readonly subscription: Subscription
         not="Nothing was changed"
         onLook={undo}
       />
-      <div className="flex flex-wrap items-center gap-3">
-        <Button
-          look="primary"
-          told="after"
-          type="submit"
-          unable={unable ?? (nothing ? "Nothing was changed yet" : null)}
-        >
-          {change.isPending ? "Saving…" : "Save settings"}
-        </Button>
-        {isEdited && (
-          <Button onClick={undo} unable={change.isPending ? WAIT : null}>
-            Undo
-          </Button>
-        )}
-        <span aria-live="polite" className="text-ok">
-          {change.isSuccess && !isEdited && "Saved."}
-        </span>
-      </div>
+      <Save
+        isEdited={isEdited}
+        isPending={change.isPending}
+        isSaved={change.isSuccess && !isEdited}
+        nothing={nothing}
+        onUndo={undo}
+        unable={unable}
+      />
     </ActForm>
   );
 }

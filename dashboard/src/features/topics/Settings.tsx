@@ -1,9 +1,9 @@
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
-import { Button } from "@/components/Button";
-import { Outcome, WAIT } from "@/components/Outcome";
+import { Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
+import { Save } from "@/components/Save";
 import { useEdits } from "@/components/useEdits";
 import { BOUNDS, type Bound, textsOf } from "@/features/topics/model";
 import { changedBounds, RetentionFields } from "@/features/topics/RetentionFields";
@@ -53,24 +53,14 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
           not="Nothing was changed"
           onLook={forget}
         />
-        <div className="flex flex-wrap items-center gap-3">
-          <Button
-            look="primary"
-            told="after"
-            type="submit"
-            unable={unable ?? (isEdited ? null : "Nothing was changed yet")}
-          >
-            {change.isPending ? "Saving…" : "Save settings"}
-          </Button>
-          {isEdited && (
-            <Button onClick={undo} unable={change.isPending ? WAIT : null}>
-              Undo
-            </Button>
-          )}
-          <span aria-live="polite" className="text-ok">
-            {change.data?.isChanged && !isEdited && "Saved."}
-          </span>
-        </div>
+        <Save
+          isEdited={isEdited}
+          isPending={change.isPending}
+          isSaved={change.data?.isChanged === true && !isEdited}
+          nothing={!isEdited}
+          onUndo={undo}
+          unable={unable}
+        />
       </ActForm>
       {asked && (
         <ShrinkTopic
