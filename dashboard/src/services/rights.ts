@@ -5,7 +5,6 @@ import { covers } from "@/services/covers";
 
 export type Scope = Grant["scope"];
 
-const SOME_ALONE = "The key has the scope manage for some topics alone";
 // Of a grant so many are told.
 const PATTERNS_TOLD_COUNT = 3;
 
@@ -26,14 +25,14 @@ export function reasonAgainst(who: WhoAmI, scope: Scope, topic = ""): string | n
 
 /** The same for what is of a whole tenant: its keys, its audit log. */
 export function reasonAgainstWhole(who: WhoAmI): string | null {
-  return reasonAgainst(who, "manage") ?? (isWhole(who) ? null : `${SOME_ALONE}.`);
+  return reasonAgainst(who, "manage") ?? (isWhole(who) ? null : `${neededForAll(who)}.`);
 }
 
 /** The same for many things at once, of one topic or, if none is named, of all. */
 export function reasonAgainstMany(who: WhoAmI, topic = ""): string | null {
   const reason = reasonAgainst(who, "manage", topic);
   if (reason !== null || topic !== "" || isWhole(who)) return reason;
-  return `${SOME_ALONE}: filter by one of them first.`;
+  return `${neededForAll(who)}: filter by one of its topics first.`;
 }
 
 /** The same for looking at topics and messages. */
@@ -77,6 +76,12 @@ function grants({ scopes }: WhoAmI, wanted: Scope): Grant[] {
 
 function isWhole(who: WhoAmI): boolean {
   return grants(who, "manage").some(({ topics }) => !topics);
+}
+
+/** Of who looks after some topics alone. */
+function neededForAll(who: WhoAmI): string {
+  const own = told(grants(who, "manage"));
+  return `The scope manage for all topics is needed. The key has it only for ${own}`;
 }
 
 function isOf({ topics }: Grant, topic: string): boolean {

@@ -12,7 +12,7 @@ export function Allowed({ children, reason }: AllowedProps) {
   if (reason === null) return children;
   return (
     <Empty title={reason}>
-      That is needed here. Who made the key can give it that scope, or another key.
+      Who made the key can give it what is needed here, or make another one.
     </Empty>
   );
 }
