@@ -29,6 +29,20 @@ describe("a tail", () => {
     expect(Math.max(...steps)).toBeLessThanOrEqual(26);
   });
 
+  it("shows never more than it may in a second, also after it was quiet, and then evenly", () => {
+    const tail = new Tail<number>();
+    let now = run(tail, 1, 3);
+    const shown = [];
+    for (let second = 0; second < 20; second += 1) {
+      now = run(tail, 300, 1, now);
+      shown.push(tail.rates(now).shownPerS);
+    }
+    expect(Math.max(...shown)).toBe(SHOWN_PER_S);
+    expect(Math.min(...shown)).toBeGreaterThanOrEqual(SHOWN_PER_S - 1);
+    const steps = tail.newest().map((row, at, rows) => row - (rows[at + 1] ?? row));
+    expect(Math.max(...steps.filter((step) => step > 0))).toBeLessThanOrEqual(2);
+  });
+
   it("that has gone quiet says so", () => {
     const tail = new Tail<number>();
     const now = run(tail, 50, 2);

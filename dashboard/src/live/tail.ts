@@ -41,6 +41,9 @@ export class Tail<Row> {
     const earned = ((now - this.#at) / SECOND_MS) * this.perS;
     this.#allowance = Math.min(this.perS, this.#allowance + (Number.isFinite(earned) ? earned : 0));
     this.#at = now;
+    // What was saved up while little came shows a burst at once, but never more than this in a second that is counted; what
+    // is left of it then would have each second begin with a burst.
+    if (this.#shown.now >= this.perS) this.#allowance = 0;
     if (this.#allowance < 1) return false;
     this.#allowance -= 1;
     this.shownCount += 1;

@@ -2,7 +2,7 @@ import { ArrowUp, Pause, Play } from "lucide-react";
 import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { Button } from "@/components/Button";
 import { foreign } from "@/components/foreign";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { LiveBadge } from "@/components/LiveBadge";
 import { Empty } from "@/components/states";
 import { hasSingleKeys } from "@/features/keys/singleKeys";
@@ -76,7 +76,7 @@ function Summary({ seenCount }: { readonly seenCount: number }) {
   useEffect(() => {
     let before = latest.current;
     const timer = setInterval(() => {
-      if (latest.current > before) setSaid(`${count(latest.current - before)} new messages`);
+      if (latest.current > before) setSaid(counted(latest.current - before, "new message"));
       before = latest.current;
     }, SAID_EVERY_MS);
     return () => clearInterval(timer);
