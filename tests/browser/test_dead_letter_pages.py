@@ -294,3 +294,30 @@ def test_the_pages_of_dead_letters_are_for_everybody(browser, server):
             page.get_by_role("dialog").wait_for(state="detached")
         # Keys of dialogs are theirs: what is below them stays.
         assert f"letter={letter}" in page.url
+
+
+def test_a_topics_dead_letters_lead_to_where_they_are_redriven_those_of_no_name_too(
+    browser, server
+):
+    api = Api(server.url)
+    with WsClient(server.ws_url) as client:
+        client.subscribe("unnamed")
+        api.post("/api/publish", {"topic": "unnamed", "payload": 1})
+        (message,) = client.messages(1)
+        client.send({"type": "reject", "message_id": message["message_id"], "reason": "no"})
+        until(lambda: api.get("/api/dlq?topic=unnamed").json["dead_letters"])
+    with opened(browser, server, "topics/unnamed?tab=dead") as page:
+        page.get_by_text("not durable: ").wait_for()
+        page.get_by_role("link", name="Message 1", exact=True).click()
+        page.get_by_text("only their dead letters are kept").wait_for()
+        assert violations(page) == []
+        page.get_by_role("link", name="dead letters of this topic").click()
+        page.wait_for_url(re.compile(r"/ui/dead-letters\?topic=unnamed$"))
+        page.get_by_role("button", name="Redrive all that match…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Redrive 1", exact=False).click()
+        until(lambda: api.get("/api/dlq?topic=unnamed").json["dead_letters"][0]["redriven_at"])
+        # All were: the link leads to them, and not to an empty list.
+        page.goto(f"{server.url}/ui/topics/unnamed?tab=dead")
+        page.get_by_role("link", name="dead letters of this topic").click()
+        page.wait_for_url(re.compile("show=all"))
+        page.get_by_role("table", name="Dead letters").wait_for()

@@ -1,4 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { foreign } from "@/components/foreign";
 import { count, counted } from "@/components/format";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
@@ -27,21 +28,35 @@ function Letters({ look }: { readonly look: Look }) {
   const rows = letters.map(rowOf);
   const redrivenCount = letters.filter(({ redriven_at }) => redriven_at !== null).length;
   if (rows.length === 0) return <Empty title="Nothing is dead. Good." />;
+  const isAllRedriven = redrivenCount === rows.length && !list.hasNextPage;
   return (
-    <MessageRows
-      footer={
-        <>
-          {counted(rows.length, "dead letter")}
-          {redrivenCount > 0 && `, ${count(redrivenCount)} of them redriven since`}
-          {list.hasNextPage && ", and more"}
-          {list.isError && <Stale error={list.error} />}
-        </>
-      }
-      label="Dead letters"
-      list={list}
-      openId={look.msg}
-      rows={rows}
-    />
+    <div className="space-y-2">
+      <p className="text-dim">
+        They are redriven or discarded on the page of{" "}
+        <Link
+          className="text-accent underline underline-offset-2"
+          search={{ topic: look.topic, ...(isAllRedriven && { show: "all" as const }) }}
+          to="/dead-letters"
+        >
+          dead letters of this topic
+        </Link>
+        .
+      </p>
+      <MessageRows
+        footer={
+          <>
+            {counted(rows.length, "dead letter")}
+            {redrivenCount > 0 && `, ${count(redrivenCount)} of them redriven since`}
+            {list.hasNextPage && ", and more"}
+            {list.isError && <Stale error={list.error} />}
+          </>
+        }
+        label="Dead letters"
+        list={list}
+        openId={look.msg}
+        rows={rows}
+      />
+    </div>
   );
 }
 

@@ -59,7 +59,8 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
         {deliveries.length === 0 && (
           <Point>
             <span className="text-dim">
-              No durable subscription follows this topic. What others had is not kept.
+              No durable subscription follows this topic. Of what other subscribers had only their
+              dead letters are kept.
             </span>
           </Point>
         )}

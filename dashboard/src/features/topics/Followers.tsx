@@ -37,7 +37,7 @@ function List({ topic }: { readonly topic: string }) {
               : "No durable subscription that your key may manage follows this topic"
           }
         >
-          Subscribers without a name are counted in the summary, and nothing is kept for them.
+          Subscribers without a name are counted in the summary. Only their dead letters are kept.
         </Empty>
       ) : (
         <>
