@@ -6,7 +6,13 @@ import { bytes, count, duration, rate } from "@/components/format";
 import { toneOf } from "@/components/stateColours";
 import { Time } from "@/components/Time";
 import { DrainDialog } from "@/features/nodes/DrainDialog";
-import { isOutOfReach, lagTone, reasonAgainstDrain, standing } from "@/features/nodes/model";
+import {
+  isOutOfReach,
+  lagTone,
+  reasonAgainstDrain,
+  standing,
+  whyUnknown,
+} from "@/features/nodes/model";
 
 interface NodeCardProps {
   readonly node: NodeAnswer;
@@ -41,7 +47,9 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
         </Button>
       </div>
       {node.unanswered && (
-        <p className="break-words text-warn">What only it knows is not known: {node.unanswered}.</p>
+        <p className="break-words text-warn">
+          What only it knows is not known: {whyUnknown(node)}.
+        </p>
       )}
       <dl className="grid grid-cols-[1.3fr_1fr_1fr] gap-x-3 gap-y-2">
         {figures(node).map(([label, value]) => (

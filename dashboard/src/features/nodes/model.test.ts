@@ -11,6 +11,7 @@ import {
   reasonAgainstDrain,
   shares,
   standing,
+  whyUnknown,
 } from "@/features/nodes/model";
 import { node } from "@/test/factories";
 
@@ -106,6 +107,9 @@ describe("a node", () => {
     const far = node({ unanswered: "there is no link" });
     expect(standing(far)).toEqual(["out of reach", "bad"]);
     expect(standing(node())).toEqual(["up", "ok"]);
+    // Its card has its name above.
+    const lost = node({ id: "node-3", unanswered: "there is no link to node node-3" });
+    expect([whyUnknown(lost), whyUnknown(node())]).toEqual(["there is no link to it", null]);
     expect(standing(node({ phase: "lingering", state: "draining" }))[0]).toBe("draining");
     expect(standing(node({ phase: "drained", state: "draining" }))[0]).toBe("drained");
     expect(counted([node(), far])).toBe("1 up, 1 out of reach");

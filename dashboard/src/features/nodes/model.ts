@@ -87,6 +87,10 @@ export function standing(node: NodeAnswer): readonly [word: string, tone: Tone] 
   return [node.state, toneOf(node.state)];
 }
 
+/** Why what only it knows is not known, on its own card: its name stands above. */
+export const whyUnknown = ({ id, unanswered }: NodeAnswer): string | null =>
+  unanswered?.replaceAll(`node ${id}`, "it") ?? null;
+
 /** The place of each node of the ring among all that are known, drained ones too: it stays when one leaves the ring. */
 export function numbers(ring: RingAnswer, known: readonly { readonly id: string }[]): number[] {
   const names = [...new Set([...known, ...ring.nodes].map(({ id }) => id))].sort();
