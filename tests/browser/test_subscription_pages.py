@@ -50,6 +50,9 @@ def test_a_seek_says_what_it_means_before_it_is_done(browser, server):
         dialog.get_by_label("A number").check()
         dialog.get_by_label("Number of the first message").fill("3")
         dialog.get_by_role("button", name="Preview").click()
+        dialog.get_by_text("Its lag would be").wait_for()
+        # Nobody is attached: nobody has anything.
+        assert dialog.get_by_text("What its subscribers have now").count() == 0
         dialog.get_by_text("3 messages that are settled come again.").wait_for()
         dialog.get_by_text("3 again, 0 skipped, lag 3").wait_for()
         assert dialog.get_by_text(re.compile("#6 not published yet")).count() == 1

@@ -67,21 +67,17 @@ export function Seek({ onClose, subscription }: SeekProps) {
           </div>
         )}
       </ActForm>
-      {start !== null && (
-        <Preview name={subscription.name} onClose={onClose} onDone={onClose} start={start} />
-      )}
+      {start !== null && <Preview onClose={onClose} start={start} subscription={subscription} />}
     </Modal>
   );
 }
 
-interface PreviewProps {
-  readonly name: string;
-  readonly onClose: () => void;
-  readonly onDone: () => void;
+interface PreviewProps extends SeekProps {
   readonly start: Start;
 }
 
-function Preview({ name, onClose, onDone, start }: PreviewProps) {
+function Preview({ onClose, start, subscription }: PreviewProps) {
+  const { name } = subscription;
   const plan = useQuery(seekPlanQuery(name, start));
   if (plan.isPending) return <Loading rows={3} what="what it means" />;
   if (!plan.data) {
@@ -97,12 +93,13 @@ function Preview({ name, onClose, onDone, start }: PreviewProps) {
         {meaning(plan.data)}
       </p>
       <p className="text-dim">
-        Its lag would be {count(plan.data.lag)}. What its subscribers have now comes once more if it
-        lies behind the new place.
+        Its lag would be {count(plan.data.lag)}.
+        {subscription.subscribers > 0 &&
+          " What its subscribers have now comes once more if it lies behind the new place."}
       </p>
       <Gaps plan={plan.data} />
       <Moves plan={plan.data} />
-      <Confirm name={name} onClose={onClose} onDone={onDone} plan={plan.data} start={start} />
+      <Confirm name={name} onClose={onClose} plan={plan.data} start={start} />
     </div>
   );
 }
@@ -162,18 +159,21 @@ function Place({ at, is, next, seq }: PlaceProps) {
   );
 }
 
-interface ConfirmProps extends PreviewProps {
+interface ConfirmProps {
+  readonly name: string;
+  readonly onClose: () => void;
   readonly plan: Moved;
+  readonly start: Start;
 }
 
-function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
+function Confirm({ name, onClose, plan, start }: ConfirmProps) {
   const [typed, setTyped] = useState("");
   const seek = useSeek(name);
   const wantsName = Math.max(plan.again_count ?? 0, plan.skipped_count ?? 0) > AGAIN_TYPED_COUNT;
   const isReady = !wantsName || isTyped(typed, name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isReady) seek.start(start, onDone);
+    if (isReady) seek.start(start, onClose);
   };
   return (
     // Without a box: what sticks in it does so within all of the dialog.
