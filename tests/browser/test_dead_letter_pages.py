@@ -321,3 +321,26 @@ def test_a_topics_dead_letters_lead_to_where_they_are_redriven_those_of_no_name_
         page.get_by_role("link", name="dead letters of this topic").click()
         page.wait_for_url(re.compile("show=all"))
         page.get_by_role("table", name="Dead letters").wait_for()
+
+
+def test_on_a_narrow_page_what_stands_in_an_empty_field_is_there_in_full(browser, server):
+    with opened(browser, server, "dead-letters", viewport={"width": 390, "height": 844}) as page:
+        page.get_by_label("Only of this subscription").wait_for()
+        assert cut(page) == []
+        page.goto(f"{server.url}/ui/messages")
+        page.get_by_label("Find messages").wait_for()
+        assert cut(page) == []
+
+
+def cut(page: Page) -> list[str]:
+    """What stands in empty fields and is wider than they are."""
+    found: list[str] = page.evaluate("""() => {
+      const pen = document.createElement("canvas").getContext("2d");
+      return [...document.querySelectorAll("main input[placeholder]")].filter(input => {
+        const style = getComputedStyle(input);
+        pen.font = style.font;
+        const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+        return pen.measureText(input.placeholder).width > room;
+      }).map(input => input.placeholder);
+    }""")
+    return found

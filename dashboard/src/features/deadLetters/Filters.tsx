@@ -37,14 +37,14 @@ export function Filters({ children, onChange, search }: FiltersProps) {
           className="min-w-40 flex-1 sm:max-w-48"
           label="Only of this topic, by its exact name"
           onSearch={set("topic")}
-          placeholder="Topic, exactly"
+          placeholder="Exact topic"
           text={search.topic ?? ""}
         />
         <SearchBox
           className="min-w-40 flex-1 sm:max-w-48"
           label="Only of this subscription, by its exact name"
           onSearch={set("subscription")}
-          placeholder="Subscription, exactly"
+          placeholder="Exact subscription"
           text={search.subscription ?? ""}
         />
         <select

@@ -115,7 +115,7 @@ function FilterBox({ look, onLook }: Omit<ListProps, "filter">) {
         className={inputClass}
         data-search
         onChange={({ target }) => setTyped(target.value)}
-        placeholder="Text, key:a, header.trace:7f, seq:1200, after:-15m … ( / , then Enter)"
+        placeholder="Text, key:a, after:-15m … ( / , then Enter)"
         spellCheck={false}
         type="search"
         value={typed}
