@@ -1,6 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { z } from "zod";
-import { ApiError } from "@/api/errors";
 import { request } from "@/api/request";
 import {
   Moved,
@@ -13,6 +12,7 @@ import {
 } from "@/api/schema";
 import { useAct } from "@/services/act";
 import { polled, polledPages, polledSlowly } from "@/services/polled";
+import { askSame } from "@/services/same";
 
 const PAGE_COUNT = 100;
 const POLLED_PAGES_COUNT = 3;
@@ -20,6 +20,15 @@ const LIST_MS = 5_000;
 const TOPICS_COUNT = 100;
 
 const at = (name: string, more = "") => `/api/subscriptions/${encodeURIComponent(name)}${more}`;
+const SUBSCRIPTION = {
+  at,
+  mark: "created_at",
+  schema: SubscriptionAnswer,
+  what: "subscription",
+} as const;
+
+/** Which subscription is meant, of those that have had the name. */
+export type SubscriptionMeant = Pick<SubscriptionAnswer, "created_at" | "name">;
 
 /** Where a subscription begins, or goes on: as the API takes it. */
 export type Start = "new" | "earliest" | { readonly seq: number } | { readonly time: string };
@@ -133,16 +142,8 @@ export const useSeek = (name: string) =>
     TOUCHES,
   );
 
-/** Fails if another one has the name by now: the API deletes by name. */
-export const useDeleteSubscription = ({
-  created_at,
-  name,
-}: Pick<SubscriptionAnswer, "created_at" | "name">) =>
+export const useDeleteSubscription = (meant: SubscriptionMeant) =>
   useAct(async (ask) => {
-    const now = await ask(SubscriptionAnswer, at(name));
-    if (now.created_at !== created_at) {
-      const about = `another subscription is called “${name}” by now: this one was deleted`;
-      throw new ApiError(0, "another_by_now", about);
-    }
-    return ask(z.undefined(), at(name), { method: "DELETE" });
+    await askSame(ask, SUBSCRIPTION, meant);
+    return ask(z.undefined(), at(meant.name), { method: "DELETE" });
   }, TOUCHES);

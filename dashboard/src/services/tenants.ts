@@ -4,12 +4,14 @@ import { request } from "@/api/request";
 import { type LimitsChange, TenantAnswer, TenantList } from "@/api/schema";
 import { useAct } from "@/services/act";
 import { polledSlowly } from "@/services/polled";
+import { askSame } from "@/services/same";
 
 const PAGE_COUNT = 100;
 // Each is counted by all nodes.
 const LIST_MS = 10_000;
 
 const at = (name: string) => `/api/tenants/${encodeURIComponent(name)}`;
+const TENANT = { at, mark: "created_at", schema: TenantAnswer, what: "tenant" } as const;
 const often = polledSlowly(LIST_MS);
 
 /** Beside the few that the choice in the header has: they are the same ones, a page at a time. */
@@ -53,12 +55,20 @@ export const useCreateTenant = () =>
     TOUCHES,
   );
 
-export const useChangeTenant = (name: string) =>
+/** Which tenant is meant, of those that have had the name. */
+type TenantMeant = Pick<TenantAnswer, "created_at" | "name">;
+
+export const useChangeTenant = (meant: TenantMeant) =>
   useAct(
-    (ask, limits: LimitsChange) =>
-      ask(TenantAnswer, at(name), { body: { limits }, method: "PATCH" }),
-    { ...TOUCHES, shows: (answer) => [tenantQuery(name).queryKey, answer] },
+    async (ask, limits: LimitsChange) => {
+      await askSame(ask, TENANT, meant);
+      return ask(TenantAnswer, at(meant.name), { body: { limits }, method: "PATCH" });
+    },
+    { ...TOUCHES, shows: (answer) => [tenantQuery(meant.name).queryKey, answer] },
   );
 
-export const useDeleteTenant = (name: string) =>
-  useAct((ask) => ask(z.undefined(), at(name), { method: "DELETE" }), TOUCHES);
+export const useDeleteTenant = (meant: TenantMeant) =>
+  useAct(async (ask) => {
+    await askSame(ask, TENANT, meant);
+    return ask(z.undefined(), at(meant.name), { method: "DELETE" });
+  }, TOUCHES);

@@ -3,7 +3,7 @@ import { act, renderHook, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import { createQueryClient } from "@/services/client";
-import { useDeleteTopic, usePurgeTopic } from "@/services/topics";
+import { usePurgeTopic } from "@/services/topics";
 import { topic } from "@/test/factories";
 
 const TOPIC = topic({ epoch: "e1", name: "t" });
@@ -28,24 +28,4 @@ it("a purge that is stopped asks for nothing more, and says how much is gone", a
   answers[1]?.(new Response(JSON.stringify(answer)));
   await waitFor(() => expect(result.current.data).toEqual({ count: 3, hasMore: true }));
   expect(fetched).toHaveBeenCalledTimes(2);
-});
-
-it("neither a purge nor a deletion is of another topic that has the name by now", async () => {
-  const fetched = vi.fn((..._: Parameters<typeof fetch>) =>
-    Promise.resolve(Response.json({ ...TOPIC, epoch: "e2" })),
-  );
-  vi.stubGlobal("fetch", fetched);
-  const client = createQueryClient();
-  const wrapper = ({ children }: { children: ReactNode }) => (
-    <QueryClientProvider client={client}>{children}</QueryClientProvider>
-  );
-  const acts = () => [usePurgeTopic(TOPIC, () => {}), useDeleteTopic(TOPIC)] as const;
-  const { result } = renderHook(acts, { wrapper });
-  act(() => {
-    for (const each of result.current) each.start();
-  });
-  await waitFor(() => {
-    for (const { error } of result.current) expect(error).toMatchObject({ code: "another_by_now" });
-  });
-  expect(fetched.mock.calls.map(([, init]) => init?.method ?? "GET")).toEqual(["GET", "GET"]);
 });

@@ -1,11 +1,11 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { useRef } from "react";
 import { z } from "zod";
-import { ApiError } from "@/api/errors";
 import { request } from "@/api/request";
 import { PurgeAnswer, type Retention, TopicAnswer, TopicList } from "@/api/schema";
 import { type Ask, useAct } from "@/services/act";
 import { polled, polledPages, polledSlowly } from "@/services/polled";
+import { askSame } from "@/services/same";
 
 export const PAGE_COUNT = 100;
 export const POLLED_PAGES_COUNT = 3;
@@ -13,6 +13,7 @@ const LIST_MS = 5_000;
 const PURGE_MS = 2_000;
 
 const at = (name: string) => `/api/topics/${encodeURIComponent(name)}`;
+const TOPIC = { at, mark: "epoch", schema: TopicAnswer, what: "topic" } as const;
 
 /** Topics by name, a page at a time. The first pages are asked for again at the pace. */
 export const topicsQuery = (q: string) =>
@@ -97,14 +98,6 @@ export const useChangeTopic = (name: string) =>
 /** Which topic is meant, of those that have had the name. */
 export type TopicMeant = Pick<TopicAnswer, "epoch" | "name">;
 
-/** Fails if another one has the name by now: what was decided was not about it. The API deletes and purges by name. */
-async function askSame(ask: Ask, { epoch, name }: TopicMeant): Promise<void> {
-  const now = await ask(TopicAnswer, at(name));
-  if (now.epoch === epoch) return;
-  const about = `another topic is called “${name}” by now: this one was deleted and made anew, or restored`;
-  throw new ApiError(0, "another_by_now", about);
-}
-
 /** How many messages a purge would remove; it is asked for again at the pace. */
 export const purgeCountQuery = (name: string) =>
   queryOptions({
@@ -126,7 +119,7 @@ export function usePurgeTopic(topic: TopicMeant, onProgress: (count: number) => 
   const isStopped = useRef(false);
   const purge = async (ask: Ask) => {
     isStopped.current = false;
-    await askSame(ask, topic);
+    await askSame(ask, TOPIC, topic);
     let count = 0;
     let cursor: string | null = "";
     while (cursor !== null && !isStopped.current) {
@@ -148,6 +141,6 @@ export function usePurgeTopic(topic: TopicMeant, onProgress: (count: number) => 
 
 export const useDeleteTopic = (topic: TopicMeant) =>
   useAct(async (ask) => {
-    await askSame(ask, topic);
+    await askSame(ask, TOPIC, topic);
     return ask(z.undefined(), at(topic.name), { method: "DELETE" });
   }, TOUCHES);

@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { TenantAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER } from "@/components/Another";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { counted } from "@/components/format";
@@ -104,7 +105,9 @@ interface StepProps {
 function ChangeLimits({ onDone, tenant }: StepProps) {
   const there = fieldsOf(tenant.limits);
   const { change: type, overtaken, shown } = useEdits(there);
-  const change = useChangeTenant(tenant.name);
+  const [opened] = useState(tenant);
+  const change = useChangeTenant(opened);
+  const isOther = tenant.created_at !== opened.created_at;
   const limits = limitsChange(shown, tenant.limits);
   const total = limits === null ? 0 : Object.keys(limits).length;
   const submit = (event: FormEvent) => {
@@ -118,6 +121,7 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
       </p>
       <LimitFields fields={shown} onChange={type} />
       <Overtaken fields={overtakenLimits(overtaken, there)} />
+      {isOther && <Another what="tenant" />}
       <Outcome
         act={change}
         may="The limits may have been changed"
@@ -129,7 +133,7 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
           look="primary"
           told="before"
           type="submit"
-          unable={total > 0 ? null : "Nothing is changed yet"}
+          unable={isOther ? IS_OTHER : total > 0 ? null : "Nothing is changed yet"}
         >
           {change.isPending ? "Saving…" : total > 1 ? `Change ${total} limits` : "Change the limit"}
         </Button>
@@ -140,7 +144,9 @@ function ChangeLimits({ onDone, tenant }: StepProps) {
 
 function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () => void }) {
   const [typed, setTyped] = useState("");
-  const remove = useDeleteTenant(tenant.name);
+  const [opened] = useState(tenant);
+  const remove = useDeleteTenant(opened);
+  const isOther = tenant.created_at !== opened.created_at;
   const { dead_letters, keys } = tenant.usage;
   const isSame = isTyped(typed, tenant.name);
   const submit = (event: FormEvent) => {
@@ -165,6 +171,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
         spellCheck={false}
         value={typed}
       />
+      {isOther && <Another what="tenant" />}
       <Outcome
         act={remove}
         may="The tenant may have been deleted"
@@ -176,7 +183,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
           look="danger"
           told="before"
           type="submit"
-          unable={isSame ? null : "Type the name of the tenant first"}
+          unable={isOther ? IS_OTHER : isSame ? null : "Type the name of the tenant first"}
         >
           {remove.isPending ? "Deleting…" : `Delete tenant and ${counted(keys, "key")}`}
         </Button>
