@@ -15,6 +15,8 @@ const Told = z.object({
 
 export class ApiError extends Error {
   override name = "ApiError";
+  /** Nothing was asked but how things are. */
+  isOfLook = false;
 
   constructor(
     /** HTTP's, or 0 if there was no answer. */
@@ -37,6 +39,7 @@ export class ApiError extends Error {
 
   /** Whether what was to be changed may be changed all the same: no server has said that it is not. */
   get isOutcomeUnknown(): boolean {
+    if (this.isOfLook) return false;
     if (this.status === 0) return this.code === "unreachable" || this.code === "timeout";
     if (this.code === "outcome_unknown" || this.code === "internal") return true;
     return this.code === "unexpected_answer" && (this.status < 400 || this.status >= 500);

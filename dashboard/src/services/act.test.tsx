@@ -159,6 +159,24 @@ describe("an act", () => {
     expect(currentNotices()[0]?.error).toMatchObject({ status });
   });
 
+  it("has done nothing if its look before fails, and can be tried again", async () => {
+    const server = held();
+    const { result } = acting(async (ask) => {
+      await ask(Thing, "/api/x");
+      return once(ask);
+    });
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toHaveLength(1));
+    server.answer(503);
+    await waitFor(() => expect(result.current.error).toMatchObject({ isOutcomeUnknown: false }));
+    inReact(() => result.current.start());
+    await waitFor(() => expect(server.tenants()).toHaveLength(2));
+    server.answer();
+    await waitFor(() => expect(server.tenants()).toHaveLength(3));
+    server.answer(503);
+    await waitFor(() => expect(result.current.error).toMatchObject({ isOutcomeUnknown: true }));
+  });
+
   it("tells nothing twice: of what has a dialog, that tells its failure", async () => {
     const server = held();
     const { result } = acting();

@@ -16,11 +16,12 @@ import type { WhoAmI } from "@/api/schema";
 import { complain, confirm } from "@/services/notices";
 import { isSame, whoamiQuery } from "@/services/server";
 
-/** As `request`, for the tenant that the act is for. Fails if the page is of another or of somebody else by now. */
+/** As `request`, for the tenant that the act is for. Fails if the page is of another or of somebody else by now.
+ * `isLook`: it changes nothing, as no GET does. */
 export type Ask = <S extends z.ZodType>(
   schema: S,
   path: string,
-  asked?: Asked,
+  asked?: Asked & { readonly isLook?: boolean },
 ) => Promise<z.output<S>>;
 
 export interface Act<Variables, Answer> {
@@ -153,12 +154,18 @@ function askingAsNow(client: QueryClient): Asking {
     return !before || !now || isSame(before, now);
   };
   const isForPage = () => currentCaller().tenant === tenant && isForOne();
-  const ask: Ask = async (schema, path, asked = {}) => {
+  const ask: Ask = async (schema, path, { isLook, ...asked } = {}) => {
     if (!isForPage()) {
       const about = "the page is of another tenant or somebody else by now, so this was not sent";
       throw new ApiError(0, "caller_changed", about);
     }
-    return request(schema, path, { ...asked, tenant });
+    try {
+      return await request(schema, path, { ...asked, tenant });
+    } catch (error) {
+      // What is decided by it is not sent then: so much is known, whatever became of the question.
+      if (error instanceof ApiError) error.isOfLook = isLook ?? asked.method === undefined;
+      throw error;
+    }
   };
   return { ask, isForOne, isForPage };
 }
