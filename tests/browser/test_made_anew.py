@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -44,3 +45,40 @@ def test_a_tenant_is_neither_deleted_nor_bounded_in_place_of_the_one_that_was_me
         dialog.get_by_text("The limits were not changed").wait_for()
         another.wait_for()
         assert again.get("/api/tenant").json["limits"].get("topics") is None
+
+
+def test_a_subscription_is_neither_moved_nor_paused_in_place_of_the_one_that_was_meant(
+    browser, guarded
+):
+    api = guarded.operator
+    api.create_topic("moves")
+    api.publish_many("moves", [1, 2])
+
+    def anew() -> None:
+        api.delete("/api/subscriptions/mover")
+        body = {"name": "mover", "topic": "moves", "start": "earliest"}
+        assert api.post("/api/subscriptions", body).status == 201
+
+    anew()
+    with signed_in(browser, guarded.server, "subscriptions/mover", str(api.key)) as page:
+        page.get_by_role("button", name="Seek…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("From now on").check()
+        dialog.get_by_role("button", name="Preview").click()
+        seek = dialog.get_by_role("button", name="Seek, and skip 2")
+        seek.wait_for()
+        anew()
+        dialog.get_by_role("alert").filter(has_text="Another subscription has this name").wait_for()
+        seek.click(force=True)
+        assert violations(page) == []
+        dialog.get_by_role("button", name="Leave it").click()
+        page.get_by_label("How often it is refreshed").select_option("Paused")
+        anew()
+        page.get_by_role("button", name="Pause", exact=True).click()
+        page.get_by_text("another subscription is called “mover” by now").wait_for()
+        now = api.subscription("mover")
+        assert (now["paused"], now["lag"]) == (False, 2)
+        # What is shown is that one now.
+        page.get_by_role("button", name="Pause", exact=True).click()
+        page.get_by_role("button", name=re.compile("^Resum")).wait_for()
+        assert api.subscription("mover")["paused"] is True

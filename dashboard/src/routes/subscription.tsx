@@ -49,7 +49,7 @@ function Subscription({ name }: { readonly name: string }) {
   // What is deleted here is gone before this page hears that it was done: the dialog has it as it was.
   const [deleting, setDeleting] = useState<SubscriptionAnswer | null>(null);
   // The same of what somebody else deletes while its seek is not answered.
-  const pause = usePauseSubscription(name);
+  const pause = usePauseSubscription();
   const [seeking, setSeeking] = useState<SubscriptionAnswer | null>(null);
   return (
     <Page
@@ -72,7 +72,7 @@ function Subscription({ name }: { readonly name: string }) {
       }
       title={name}
     >
-      <Outcome act={pause} {...wordsOf(pause.variables)} onLook={() => {}} />
+      <Outcome act={pause} {...wordsOf(isPause(pause))} onLook={() => {}} />
       <SubscriptionTabs name={name} tab={tab} />
       <Allowed reason={unread ?? whyHidden}>
         {found.isPending && <Loading what="the subscription" />}
@@ -144,7 +144,7 @@ function Actions({ onDelete, onSeek, pause, subscription }: ActionsProps) {
     <>
       <Reason text={unable} />
       <Button
-        onClick={() => pause.start(!paused)}
+        onClick={() => pause.start(subscription)}
         title={paused ? "It goes on where it was paused" : "Messages go on being kept for it"}
         unable={unable}
       >
@@ -170,11 +170,13 @@ function Actions({ onDelete, onSeek, pause, subscription }: ActionsProps) {
 }
 
 function pauseVerb(isPaused: boolean, pause: ActionsProps["pause"]): string {
-  if (pause.isPending) return pause.variables ? "Pausing…" : "Resuming…";
+  if (pause.isPending) return isPause(pause) ? "Pausing…" : "Resuming…";
   return isPaused ? "Resume" : "Pause";
 }
 
-function wordsOf(isPause: boolean | undefined) {
-  const done = isPause ? "paused" : "resumed";
+const isPause = ({ variables }: ActionsProps["pause"]) => variables?.paused === false;
+
+function wordsOf(isToPause: boolean) {
+  const done = isToPause ? "paused" : "resumed";
   return { may: `It may have been ${done}`, not: `It was not ${done}` };
 }

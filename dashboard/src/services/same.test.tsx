@@ -3,7 +3,7 @@ import { act, renderHook, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import { createQueryClient } from "@/services/client";
-import { useDeleteSubscription } from "@/services/subscriptions";
+import { useDeleteSubscription, usePauseSubscription, useSeek } from "@/services/subscriptions";
 import { useChangeTenant, useDeleteTenant } from "@/services/tenants";
 import { useDeleteTopic, usePurgeTopic } from "@/services/topics";
 import { subscription, tenant, topic } from "@/test/factories";
@@ -26,6 +26,8 @@ interface Started {
 /** Each act by name of what has one, as it is started. */
 const ACTS: readonly (readonly [string, keyof typeof OTHERS, () => Started])[] = [
   ["deletion", "subscription", () => started(useDeleteSubscription(SUBSCRIPTION), undefined)],
+  ["pause", "subscription", () => started(usePauseSubscription(), SUBSCRIPTION)],
+  ["seek", "subscription", () => started(useSeek(SUBSCRIPTION), "new")],
   ["deletion", "tenant", () => started(useDeleteTenant(TENANT), undefined)],
   ["new limits", "tenant", () => started(useChangeTenant(TENANT), { topics: 1 })],
   ["deletion", "topic", () => started(useDeleteTopic(TOPIC), undefined)],

@@ -129,18 +129,19 @@ export const useChangeSubscription = (name: string) =>
     { ...TOUCHES, shows: (answer) => [subscriptionQuery(name).queryKey, answer] },
   );
 
-export const usePauseSubscription = (name: string) =>
-  useAct(
-    (ask, isPaused: boolean) =>
-      ask(SubscriptionAnswer, at(name, isPaused ? "/pause" : "/resume"), { method: "POST" }),
-    TOUCHES,
-  );
+/** Pauses the one that is shown, or resumes it if it is paused. */
+export const usePauseSubscription = () =>
+  useAct(async (ask, shown: SubscriptionMeant & Pick<SubscriptionAnswer, "paused">) => {
+    await askSame(ask, SUBSCRIPTION, shown);
+    const path = at(shown.name, shown.paused ? "/resume" : "/pause");
+    return ask(SubscriptionAnswer, path, { method: "POST" });
+  }, TOUCHES);
 
-export const useSeek = (name: string) =>
-  useAct(
-    (ask, start: Start) => ask(Moved, at(name, "/seek"), { body: { start }, method: "POST" }),
-    TOUCHES,
-  );
+export const useSeek = (meant: SubscriptionMeant) =>
+  useAct(async (ask, start: Start) => {
+    await askSame(ask, SUBSCRIPTION, meant);
+    return ask(Moved, at(meant.name, "/seek"), { body: { start }, method: "POST" });
+  }, TOUCHES);
 
 export const useDeleteSubscription = (meant: SubscriptionMeant) =>
   useAct(async (ask) => {

@@ -3,6 +3,7 @@ import { ArrowRight } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Moved, SubscriptionAnswer, TopicMove } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER } from "@/components/Another";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
 import { count } from "@/components/format";
@@ -22,7 +23,12 @@ import {
 } from "@/features/subscriptions/model";
 import { StartFields } from "@/features/subscriptions/StartFields";
 import { serverNow } from "@/live/serverClock";
-import { type Start, seekPlanQuery, useSeek } from "@/services/subscriptions";
+import {
+  type Start,
+  type SubscriptionMeant,
+  seekPlanQuery,
+  useSeek,
+} from "@/services/subscriptions";
 
 interface SeekProps {
   readonly onClose: () => void;
@@ -34,11 +40,13 @@ export function Seek({ onClose, subscription }: SeekProps) {
   const [kind, setKind] = useState<StartKind>("earliest");
   const [typed, setTyped] = useState("");
   const [start, setStart] = useState<Start | null>(null);
+  const [opened] = useState(subscription);
+  const isOther = subscription.created_at !== opened.created_at;
   const asked = startOf(kind, typed, serverNow());
   const problem = typeof asked === "object" && "problem" in asked ? asked.problem : null;
   const look = (event: FormEvent) => {
     event.preventDefault();
-    if (problem === null) setStart(asked as Start);
+    if (problem === null && !isOther) setStart(asked as Start);
   };
   return (
     <Modal
@@ -58,27 +66,39 @@ export function Seek({ onClose, subscription }: SeekProps) {
           problem={problem}
           typed={typed}
         />
+        {isOther && <Another what="subscription" />}
         {start === null && (
           <div className="flex flex-wrap justify-end gap-2">
             <Button onClick={onClose}>Cancel</Button>
-            <Button look="primary" type="submit" unable={problem}>
+            <Button look="primary" type="submit" unable={isOther ? IS_OTHER : problem}>
               Preview
             </Button>
           </div>
         )}
       </ActForm>
-      {start !== null && <Preview onClose={onClose} start={start} subscription={subscription} />}
+      {start !== null && (
+        <Preview
+          isAttached={subscription.subscribers > 0}
+          isOther={isOther}
+          meant={opened}
+          onClose={onClose}
+          start={start}
+        />
+      )}
     </Modal>
   );
 }
 
-interface PreviewProps extends SeekProps {
+interface PreviewProps {
+  readonly isAttached: boolean;
+  readonly isOther: boolean;
+  readonly meant: SubscriptionMeant;
+  readonly onClose: () => void;
   readonly start: Start;
 }
 
-function Preview({ onClose, start, subscription }: PreviewProps) {
-  const { name } = subscription;
-  const plan = useQuery(seekPlanQuery(name, start));
+function Preview({ isAttached, isOther, meant, onClose, start }: PreviewProps) {
+  const plan = useQuery(seekPlanQuery(meant.name, start));
   if (plan.isPending) return <Loading rows={3} what="what it means" />;
   if (!plan.data) {
     return (
@@ -94,12 +114,12 @@ function Preview({ onClose, start, subscription }: PreviewProps) {
       </p>
       <p className="text-dim">
         Its lag would be {count(plan.data.lag)}.
-        {subscription.subscribers > 0 &&
+        {isAttached &&
           " What its subscribers have now comes once more if it lies behind the new place."}
       </p>
       <Gaps plan={plan.data} />
       <Moves plan={plan.data} />
-      <Confirm name={name} onClose={onClose} plan={plan.data} start={start} />
+      <Confirm isOther={isOther} meant={meant} onClose={onClose} plan={plan.data} start={start} />
     </div>
   );
 }
@@ -159,16 +179,14 @@ function Place({ at, is, next, seq }: PlaceProps) {
   );
 }
 
-interface ConfirmProps {
-  readonly name: string;
-  readonly onClose: () => void;
+interface ConfirmProps extends Omit<PreviewProps, "isAttached"> {
   readonly plan: Moved;
-  readonly start: Start;
 }
 
-function Confirm({ name, onClose, plan, start }: ConfirmProps) {
+function Confirm({ isOther, meant, onClose, plan, start }: ConfirmProps) {
+  const { name } = meant;
   const [typed, setTyped] = useState("");
-  const seek = useSeek(name);
+  const seek = useSeek(meant);
   const wantsName = Math.max(plan.again_count ?? 0, plan.skipped_count ?? 0) > AGAIN_TYPED_COUNT;
   const isReady = !wantsName || isTyped(typed, name);
   const submit = (event: FormEvent) => {
@@ -194,7 +212,7 @@ function Confirm({ name, onClose, plan, start }: ConfirmProps) {
           look="danger"
           told="before"
           type="submit"
-          unable={isReady ? null : "Type the name of the subscription first"}
+          unable={isOther ? IS_OTHER : isReady ? null : "Type the name of the subscription first"}
         >
           {seek.isPending ? "Seeking…" : seekVerb(plan)}
         </Button>
