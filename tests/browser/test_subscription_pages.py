@@ -84,6 +84,34 @@ def test_a_seek_says_what_it_means_before_it_is_done(browser, server):
     assert [each["action"] for each in entries[:2]] == ["topic.purge", "subscription.seek"]
 
 
+def test_a_seek_that_means_more_by_now_says_so_and_is_not_done(browser, server):
+    api = Api(server.url)
+    api.create_topic("growing")
+    api.publish_many("growing", [1, 2])
+    api.post("/api/subscriptions", {"name": "grown", "topic": "growing", "start": "earliest"})
+    with opened(browser, server, "subscriptions/grown") as page:
+        page.get_by_role("button", name="Seek…").click()
+        dialog = page.get_by_role("dialog", name="Seek grown")
+        dialog.get_by_label("From now on").check()
+        dialog.get_by_role("button", name="Preview").click()
+        seek = dialog.get_by_role("button", name=re.compile("^Seek, and skip"))
+        seek.wait_for()
+        api.publish_many("growing", list(range(1_000)))
+        seek.click()
+        dialog.get_by_role("alert").filter(has_text="nothing was done yet").wait_for()
+        # So many want the name typed.
+        dialog.get_by_label("Type grown to seek").wait_for()
+        assert violations(page) == []
+        dialog.get_by_role("button", name="Seek, and skip 1,002").click(force=True)
+        assert api.subscription("grown")["lag"] == 1_002
+        dialog.get_by_label("Type grown to seek").fill("grown")
+        # Who is told that it grows is not told of each message.
+        api.publish("growing", "one more")
+        seek.click()
+        dialog.wait_for(state="detached")
+    assert api.subscription("grown")["lag"] == 0
+
+
 def test_one_is_paused_keeps_what_comes_and_goes_on(browser, server):
     api = Api(server.url)
     with (

@@ -27,7 +27,7 @@ interface Started {
 const ACTS: readonly (readonly [string, keyof typeof OTHERS, () => Started])[] = [
   ["deletion", "subscription", () => started(useDeleteSubscription(SUBSCRIPTION), undefined)],
   ["pause", "subscription", () => started(usePauseSubscription(), SUBSCRIPTION)],
-  ["seek", "subscription", () => started(useSeek(SUBSCRIPTION), "new")],
+  ["seek", "subscription", () => started(useSeek(SUBSCRIPTION, "new"), () => false)],
   ["deletion", "tenant", () => started(useDeleteTenant(TENANT), undefined)],
   ["new limits", "tenant", () => started(useChangeTenant(TENANT), { topics: 1 })],
   ["deletion", "topic", () => started(useDeleteTopic(TOPIC), undefined)],

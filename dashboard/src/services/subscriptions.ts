@@ -137,10 +137,19 @@ export const usePauseSubscription = () =>
     return ask(SubscriptionAnswer, path, { method: "POST" });
   }, TOUCHES);
 
-export const useSeek = (meant: SubscriptionMeant) =>
-  useAct(async (ask, start: Start) => {
+/** `hasGrown`: whether it means more by now than was decided upon; then nothing moves, and it answers with what it would
+ * mean. Else with null. */
+export const useSeek = (meant: SubscriptionMeant, start: Start) =>
+  useAct(async (ask, hasGrown: (now: Moved) => boolean) => {
     await askSame(ask, SUBSCRIPTION, meant);
-    return ask(Moved, at(meant.name, "/seek"), { body: { start }, method: "POST" });
+    const moved = (dry_run: boolean) => {
+      const asked = { body: { dry_run, start }, isLook: dry_run, method: "POST" } as const;
+      return ask(Moved, at(meant.name, "/seek"), asked);
+    };
+    const now = await moved(true);
+    if (hasGrown(now)) return now;
+    await moved(false);
+    return null;
   }, TOUCHES);
 
 export const useDeleteSubscription = (meant: SubscriptionMeant) =>

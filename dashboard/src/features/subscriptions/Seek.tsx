@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { ArrowRight } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Moved, SubscriptionAnswer, TopicMove } from "@/api/schema";
@@ -13,13 +13,14 @@ import { Failure, Loading } from "@/components/states";
 import { Clock } from "@/components/Time";
 import { isTyped } from "@/components/typed";
 import {
-  AGAIN_TYPED_COUNT,
   gapsWords,
+  hasGrown,
   meaning,
   placeWords,
   type StartKind,
   seekVerb,
   startOf,
+  wantsName,
 } from "@/features/subscriptions/model";
 import { StartFields } from "@/features/subscriptions/StartFields";
 import { serverNow } from "@/live/serverClock";
@@ -186,17 +187,32 @@ interface ConfirmProps extends Omit<PreviewProps, "isAttached"> {
 function Confirm({ isOther, meant, onClose, plan, start }: ConfirmProps) {
   const { name } = meant;
   const [typed, setTyped] = useState("");
-  const seek = useSeek(meant);
-  const wantsName = Math.max(plan.again_count ?? 0, plan.skipped_count ?? 0) > AGAIN_TYPED_COUNT;
-  const isReady = !wantsName || isTyped(typed, name);
+  const [isTold, setTold] = useState(false);
+  const client = useQueryClient();
+  const seek = useSeek(meant, start);
+  const isReady = !wantsName(plan) || isTyped(typed, name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isReady) seek.start(start, onClose);
+    if (!isReady || isOther) return;
+    seek.start(
+      (now) => hasGrown(now, plan, isTold),
+      (grown) => {
+        if (grown === null) return onClose();
+        setTold(true);
+        client.setQueryData(seekPlanQuery(name, start).queryKey, grown);
+      },
+    );
   };
   return (
     // Without a box: what sticks in it does so within all of the dialog.
     <ActForm className="contents *:mt-4" onSubmit={submit}>
-      {wantsName && (
+      {isTold && (
+        <p className="text-warn" role="alert">
+          It has become more since you looked, and nothing was done yet: this is what it means now.
+          What comes until you press the button again is part of it.
+        </p>
+      )}
+      {wantsName(plan) && (
         <Field
           autoComplete="off"
           label={`Type ${name} to seek`}

@@ -4,6 +4,7 @@ import {
   changes,
   gapsWords,
   gapWords,
+  hasGrown,
   meaning,
   nameProblem,
   parseSetting,
@@ -166,5 +167,22 @@ describe("what a seek finds", () => {
     );
     expect(gapsWords({ ...other, gaps: [removed], more_gaps: true })).toMatch(/too: many\.$/);
     expect(gapsWords(plan(1, 0))).toBe("");
+  });
+});
+
+describe("a seek that means more by now than was seen", () => {
+  it.each([
+    [plan(20, 0), plan(20, 0), false],
+    [plan(20, 0), plan(21, 0), true],
+    [plan(0, 20), plan(0, 3_020), true],
+    [plan(20, 20), plan(19, 20), false],
+  ])("is told before it is done: %#", (seen, now, isMore) => {
+    expect(hasGrown(now, seen, false)).toBe(isMore);
+  });
+
+  it("is done by who is told that it grows, but for what wants the name typed", () => {
+    expect(hasGrown(plan(0, 400), plan(0, 20), true)).toBe(false);
+    expect(hasGrown(plan(0, 1_001), plan(0, 20), true)).toBe(true);
+    expect(hasGrown(plan(0, 4_001), plan(0, 3_020), true)).toBe(false);
   });
 });

@@ -10,8 +10,8 @@ const NAME = /^[A-Za-z0-9_.-]+$/;
 const PATTERN = /^(?:[A-Za-z0-9_-]+|\*)(?:\.(?:[A-Za-z0-9_-]+|\*))*(?:\.>)?$|^>$/;
 const AMOUNT = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i;
 const MS: Readonly<Record<string, number>> = { "": 1, h: 3_600_000, min: 60_000, ms: 1, s: 1_000 };
-// A seek that has so many come again wants the name typed.
-export const AGAIN_TYPED_COUNT = 1_000;
+// A seek that has so many come again, or skips so many, wants the name typed.
+const TYPED_COUNT = 1_000;
 // The server counts dead letters up to here.
 const DEAD_MAX_COUNT = 10_000;
 
@@ -210,6 +210,19 @@ export function placeWords(is: NumberIs, next: number | null | undefined): strin
   if (is === "not_published") return "not published yet";
   if (is !== "removed") return "";
   return next ? `removed; the next that is stored is #${count(next)},` : "removed";
+}
+
+/** Whether it is about so many that the name is to be typed. */
+export const wantsName = ({ again_count, skipped_count }: Moved) =>
+  Math.max(again_count ?? 0, skipped_count ?? 0) > TYPED_COUNT;
+
+/** Whether a seek means more by now than what was seen. Who is told that it grows, as it does where much is published,
+ * has decided upon that: then only what the name is to be typed for is more. */
+export function hasGrown(now: Moved, seen: Moved, isTold: boolean): boolean {
+  if (isTold) return wantsName(now) && !wantsName(seen);
+  return (["again_count", "skipped_count"] as const).some(
+    (each) => (now[each] ?? 0) > (seen[each] ?? 0),
+  );
 }
 
 /** The button that does it, with how many. */
