@@ -82,3 +82,30 @@ def test_a_subscription_is_neither_moved_nor_paused_in_place_of_the_one_that_was
         page.get_by_role("button", name="Pause", exact=True).click()
         page.get_by_role("button", name=re.compile("^Resum")).wait_for()
         assert api.subscription("mover")["paused"] is True
+
+
+def test_settings_are_not_saved_on_another_one_than_they_were_typed_for(browser, guarded):
+    api = guarded.operator
+    for view, path, body, field in (
+        ("topics/resets", "/api/topics", {"name": "resets"}, "At most how many messages"),
+        (
+            "subscriptions/resets",
+            "/api/subscriptions",
+            {"name": "resets", "topic": "resets"},
+            "Attempts",
+        ),
+    ):
+        assert api.post(path, body).status == 201
+        with signed_in(browser, guarded.server, f"{view}?tab=settings", str(api.key)) as page:
+            page.get_by_label(field).fill("9")
+            assert api.delete(f"{path}/resets").status == 204
+            assert api.post(path, body).status == 201
+            another = page.get_by_role("alert").filter(has_text="has this name by now")
+            another.wait_for()
+            before = api.get(f"{path}/resets").json
+            page.get_by_role("button", name="Save settings").click(force=True)
+            assert violations(page) == []
+            page.get_by_role("button", name="Undo").click()
+            another.wait_for(state="detached")
+            assert page.get_by_label(field).input_value() != "9"
+            assert api.get(f"{path}/resets").json == before

@@ -1,5 +1,6 @@
+import { act, renderHook } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
-import { edited, overlaid, overtaken } from "@/components/useEdits";
+import { edited, overlaid, overtaken, useEdits } from "@/components/useEdits";
 
 const before = { age: "7 d", count: "100", size: "" };
 const typed = edited(before, {}, { ...before, size: "1 GiB" });
@@ -18,6 +19,21 @@ describe("a form for what others change too", () => {
     const again = edited(there, typed, { ...there, size: "3 GiB" });
     expect(overtaken(there, again)).toEqual(["size"]);
     expect(overtaken({ ...before, size: "3 GiB" }, again)).toEqual([]);
+  });
+
+  it("is of the one for which it was typed, until it is undone", () => {
+    const { rerender, result } = renderHook(({ mark }) => useEdits(before, mark), {
+      initialProps: { mark: "first" },
+    });
+    rerender({ mark: "second" });
+    expect(result.current).toMatchObject({ isOfAnother: false, meant: "second" });
+    for (const size of ["1 GiB", "2 GiB"]) {
+      act(() => result.current.change({ ...before, size }));
+      rerender({ mark: "third" });
+      expect(result.current).toMatchObject({ isOfAnother: true, meant: "second" });
+    }
+    act(() => result.current.undo());
+    expect(result.current).toMatchObject({ isOfAnother: false, meant: "third" });
   });
 
   it("has nothing to undo once all is as it is there", () => {

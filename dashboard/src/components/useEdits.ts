@@ -49,16 +49,24 @@ export function overtaken<Fields extends object>(
   });
 }
 
-/** `there`: what the form is about, as it was heard of last. */
-export function useEdits<Fields extends object>(there: Fields) {
-  const [edits, setEdits] = useState<Edits<Fields>>({});
+/** `there`: what the form is about, as it was heard of last. `mark`: what of it no other one of its name has. */
+export function useEdits<Fields extends object>(there: Fields, mark = "") {
+  const [{ edits, of }, setTyped] = useState<{ edits: Edits<Fields>; of: string }>({
+    edits: {},
+    of: mark,
+  });
   const shown = overlaid(there, edits);
+  const isEdited = !same(shown, there);
+  const meant = isEdited ? of : mark;
   return {
-    change: (next: Fields) => setEdits(edited(there, edits, next)),
-    isEdited: !same(shown, there),
+    change: (next: Fields) => setTyped({ edits: edited(there, edits, next), of: meant }),
+    isEdited,
+    isOfAnother: meant !== mark,
+    /** The mark of the one for which it was typed. */
+    meant,
     overtaken: overtaken(there, edits),
     shown,
     /** Forgets what was typed: it is not wanted any more, or it is what is there. */
-    undo: () => setEdits({}),
+    undo: () => setTyped({ edits: {}, of: mark }),
   };
 }

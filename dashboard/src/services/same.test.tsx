@@ -3,15 +3,22 @@ import { act, renderHook, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import { createQueryClient } from "@/services/client";
-import { useDeleteSubscription, usePauseSubscription, useSeek } from "@/services/subscriptions";
+import {
+  useChangeSubscription,
+  useDeleteSubscription,
+  usePauseSubscription,
+  useSeek,
+} from "@/services/subscriptions";
 import { useChangeTenant, useDeleteTenant } from "@/services/tenants";
-import { useDeleteTopic, usePurgeTopic } from "@/services/topics";
+import { useChangeTopic, useDeleteTopic, usePurgeTopic } from "@/services/topics";
 import { subscription, tenant, topic } from "@/test/factories";
 
 const LATER = "2026-11-30T11:00:00.000Z";
 const SUBSCRIPTION = subscription();
 const TENANT = tenant();
 const TOPIC = topic();
+const SETTINGS = { body: { max_attempts: 1 }, created_at: SUBSCRIPTION.created_at };
+const RETENTION = { epoch: TOPIC.epoch, isLossy: () => false, retention: { max_messages: 1 } };
 const OTHERS = {
   subscription: subscription({ created_at: LATER }),
   tenant: tenant({ created_at: LATER }),
@@ -30,6 +37,12 @@ const ACTS: readonly (readonly [string, keyof typeof OTHERS, () => Started])[] =
   ["seek", "subscription", () => started(useSeek(SUBSCRIPTION, "new"), () => false)],
   ["deletion", "tenant", () => started(useDeleteTenant(TENANT), undefined)],
   ["new limits", "tenant", () => started(useChangeTenant(TENANT), { topics: 1 })],
+  [
+    "new settings",
+    "subscription",
+    () => started(useChangeSubscription(SUBSCRIPTION.name), SETTINGS),
+  ],
+  ["new settings", "topic", () => started(useChangeTopic(TOPIC.name), RETENTION)],
   ["deletion", "topic", () => started(useDeleteTopic(TOPIC), undefined)],
   [
     "purge",

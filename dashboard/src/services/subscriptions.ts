@@ -122,10 +122,18 @@ export const useCreateSubscription = () =>
     TOUCHES,
   );
 
+interface SubscriptionSettings {
+  readonly body: Partial<SubscriptionChange>;
+  /** Of the one that is meant. */
+  readonly created_at: string;
+}
+
 export const useChangeSubscription = (name: string) =>
   useAct(
-    (ask, body: Partial<SubscriptionChange>) =>
-      ask(SubscriptionAnswer, at(name), { body, method: "PATCH" }),
+    async (ask, { body, created_at }: SubscriptionSettings) => {
+      await askSame(ask, SUBSCRIPTION, { created_at, name });
+      return ask(SubscriptionAnswer, at(name), { body, method: "PATCH" });
+    },
     { ...TOUCHES, shows: (answer) => [subscriptionQuery(name).queryKey, answer] },
   );
 

@@ -77,6 +77,8 @@ export const useCreateTopic = () =>
   );
 
 export interface TopicChange {
+  /** Of the one that is meant. */
+  readonly epoch: string;
   /** Whether messages would be lost by it, of the topic as it is now; then it is not made. */
   readonly isLossy: (now: TopicAnswer) => boolean;
   readonly retention: Partial<Retention>;
@@ -85,9 +87,9 @@ export interface TopicChange {
 /** Answers with the topic as it is then, and whether it was changed. */
 export const useChangeTopic = (name: string) =>
   useAct(
-    async (ask, { isLossy, retention }: TopicChange) => {
+    async (ask, { epoch, isLossy, retention }: TopicChange) => {
       // What is shown may be older than what has come since.
-      const now = await ask(TopicAnswer, at(name));
+      const now = await askSame(ask, TOPIC, { epoch, name });
       if (isLossy(now)) return { isChanged: false, topic: now };
       const asked = { body: { retention }, method: "PATCH" } as const;
       return { isChanged: true, topic: await ask(TopicAnswer, at(name), asked) };

@@ -1,6 +1,7 @@
 import type { FormEvent } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER_TYPED } from "@/components/Another";
 import { Field } from "@/components/Field";
 import { Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
@@ -19,14 +20,16 @@ import { useChangeSubscription } from "@/services/subscriptions";
 
 export function Settings({ subscription }: { readonly subscription: SubscriptionAnswer }) {
   const there = current(subscription);
-  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
+  const edits = useEdits(there, subscription.created_at);
+  const { change: type, isEdited, isOfAnother, overtaken, shown, undo } = edits;
   const change = useChangeSubscription(subscription.name);
-  const unable = useReasonAgainst("manage", subscription.topic);
+  const may = useReasonAgainst("manage", subscription.topic);
   const wanted = changes(shown, subscription);
   const nothing = wanted !== null && Object.keys(wanted).length === 0;
+  const unable = may ?? (isOfAnother ? IS_OTHER_TYPED : null);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (wanted && !nothing && !unable) change.start(wanted, undo);
+    if (wanted && !unable && !nothing) change.start({ body: wanted, created_at: edits.meant }, undo);
   };
   return (
     <ActForm className="max-w-md space-y-4" isOut={change.isPending} onSubmit={submit}>
@@ -51,6 +54,7 @@ export function Settings({ subscription }: { readonly subscription: Subscription
       <Overtaken
         fields={overtaken.map((each) => `${labelOf(each)}, now ${there[each] || "never"}`)}
       />
+      {isOfAnother && <Another way={IS_OTHER_TYPED} what="subscription" />}
       <Outcome
         act={change}
         may="It may have been changed"

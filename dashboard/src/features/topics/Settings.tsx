@@ -1,6 +1,7 @@
 import { type FormEvent, useState } from "react";
 import type { TopicAnswer } from "@/api/schema";
 import { ActForm } from "@/components/ActForm";
+import { Another, IS_OTHER_TYPED } from "@/components/Another";
 import { Outcome } from "@/components/Outcome";
 import { Overtaken } from "@/components/Overtaken";
 import { Save } from "@/components/Save";
@@ -14,9 +15,11 @@ import { useChangeTopic } from "@/services/topics";
 
 export function Settings({ topic }: { readonly topic: TopicAnswer }) {
   const there = textsOf(topic.retention);
-  const { change: type, isEdited, overtaken, shown, undo } = useEdits(there);
+  const edits = useEdits(there, topic.epoch);
+  const { change: type, isEdited, isOfAnother, overtaken, shown, undo } = edits;
   const change = useChangeTopic(topic.name);
-  const unable = useReasonAgainst("manage", topic.name);
+  const may = useReasonAgainst("manage", topic.name);
+  const unable = may ?? (isOfAnother ? IS_OTHER_TYPED : null);
   const [asked, setAsked] = useState<Loss | null>(null);
   const wanted = changedBounds(shown, there);
   const forget = () => {
@@ -27,14 +30,15 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
     if (!wanted || change.isOut()) return;
     const lossIn = (now: TopicAnswer) => lossOf(now, { ...now.retention, ...wanted });
     const isLossy = (now: TopicAnswer) => !isMeant && lossIn(now) !== null;
-    change.start({ isLossy, retention: wanted }, ({ isChanged, topic: now }) => {
+    const asking = { epoch: edits.meant, isLossy, retention: wanted };
+    change.start(asking, ({ isChanged, topic: now }) => {
       setAsked(isChanged ? null : lossIn(now));
       if (isChanged) undo();
     });
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (isEdited && !unable) save(false);
+    if (!unable && isEdited) save(false);
   };
   return (
     <>
@@ -46,6 +50,7 @@ export function Settings({ topic }: { readonly topic: TopicAnswer }) {
         <Overtaken
           fields={overtaken.map((each) => `${labelOf(each)}, now ${there[each] || "no bound"}`)}
         />
+        {isOfAnother && <Another way={IS_OTHER_TYPED} what="topic" />}
         <Outcome
           act={change}
           isSaid={asked !== null}
