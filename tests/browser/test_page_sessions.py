@@ -165,14 +165,35 @@ def test_who_signs_out_leaves_no_secret_in_another_tab(browser, guarded):
     view = f"api-keys?key={alice['id']}"
     with signed_in(browser, guarded.server, view, alice["key"], may_be_away=True) as page:
         rotate(page)
-        other = page.context.new_page()
-        other.set_default_timeout(WAIT_MAX_MS)
-        other.goto(f"{guarded.server.url}/ui/topics")
-        other.get_by_role("button", name="Signed in as Alice").click()
-        other.get_by_role("button", name="Sign out").click()
+        signing_out(page)
         page.locator("[data-secret]").wait_for(state="detached")
         page.get_by_role("heading", name="Sign in again").wait_for()
         assert violations(page) == []
+
+
+def test_what_somebody_was_about_to_make_is_not_there_for_the_next_who_signs_in(browser, guarded):
+    alice = guarded.create_key("default", name="Alice")
+    bob = guarded.create_key("acme", name="Bob")
+    with signed_in(browser, guarded.server, "topics?create=true", alice["key"]) as page:
+        dialog = page.get_by_role("dialog", name="Create a topic")
+        dialog.get_by_label("Name").fill("of.alice")
+        other = signing_out(page)
+        page.get_by_role("heading", name="Sign in again").wait_for()
+        sign_in(other, bob["key"])
+        other.get_by_role("button", name="Signed in as Bob").wait_for()
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        page.get_by_role("button", name="Signed in as Bob").wait_for()
+        assert page.get_by_role("dialog").count() == 0
+
+
+def signing_out(page: Any) -> Any:
+    """Another tab, in which Alice signs out."""
+    other = page.context.new_page()
+    other.set_default_timeout(WAIT_MAX_MS)
+    other.goto(f"{page.url.split('/ui/')[0]}/ui/topics")
+    other.get_by_role("button", name="Signed in as Alice").click()
+    other.get_by_role("button", name="Sign out").click()
+    return other
 
 
 def rotate(page: Any) -> None:

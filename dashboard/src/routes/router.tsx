@@ -31,7 +31,7 @@ const OverviewSearch = z.object({
   to: Moment,
 });
 const NamesSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
-/** `create`: the dialog that makes one is open. */
+/** `create`: the dialog that makes one opens. */
 const TopicsSearch = NamesSearch.extend({ create: z.literal("true").optional().catch(undefined) });
 const MessagesSearch = z.object({
   ...LookSearch,

@@ -20,15 +20,17 @@ const route = getRouteApi("/topics");
 const TYPING_MS = 200;
 
 export function TopicsPage() {
-  const { create: creating, q } = route.useSearch();
+  const { create: asked, q } = route.useSearch();
   const navigate = route.useNavigate();
   useSearched("/topics", q);
   const unread = useReasonAgainstReading();
-  const setCreating = (create: boolean) =>
-    void navigate({
-      replace: true,
-      search: (before) => ({ ...before, create: create ? "true" : undefined }),
-    });
+  const [creating, setCreating] = useState(false);
+  // Out of the address at once: who signs in next here has not asked for it.
+  useEffect(() => {
+    if (!asked) return;
+    setCreating(true);
+    void navigate({ replace: true, search: (before) => ({ ...before, create: undefined }) });
+  }, [asked, navigate]);
   const topics = useInfiniteQuery({ ...topicsQuery(q), enabled: unread === null });
   const unable = useReasonAgainst("manage");
   const found = topics.data?.pages.flatMap((page) => page.topics) ?? [];
@@ -65,10 +67,7 @@ export function TopicsPage() {
         {topics.data && found.length === 0 && <NoTopics create={create} q={q} />}
         {found.length > 0 && <TopicTable list={topics} topics={found} />}
       </Allowed>
-      <CreateTopic
-        onClose={() => setCreating(false)}
-        open={creating === "true" && unable === null}
-      />
+      <CreateTopic onClose={() => setCreating(false)} open={creating && unable === null} />
     </Page>
   );
 }
