@@ -35,7 +35,9 @@ def test_a_page_does_nothing_for_who_has_signed_in_in_another_tab(browser, guard
     for tenant in keys:
         accepted(guarded.acting(tenant).post("/api/topics", {"name": "same"}), 201)
     with signed_in(browser, guarded.server, "topics/same?tab=settings", keys["acme"]) as page:
-        # It hears of it only by what he does.
+        # Tabs cannot tell each other: it hears of it only by what he does.
+        page.context.add_init_script("delete globalThis.BroadcastChannel")
+        page.reload()
         page.get_by_label("How often it is refreshed").select_option("Paused")
         page.get_by_role("button", name="Delete…").first.click()
         page.get_by_label("Type same to delete it").fill("same")
@@ -184,6 +186,16 @@ def test_what_somebody_was_about_to_make_is_not_there_for_the_next_who_signs_in(
         page.evaluate("window.dispatchEvent(new Event('focus'))")
         page.get_by_role("button", name="Signed in as Bob").wait_for()
         assert page.get_by_role("dialog").count() == 0
+
+
+def test_another_tab_hears_at_once_that_somebody_has_signed_out_also_if_it_is_paused(
+    browser, guarded
+):
+    alice = guarded.create_key("default", name="Alice")
+    with signed_in(browser, guarded.server, "topics", alice["key"]) as page:
+        page.get_by_label("How often it is refreshed").select_option("Paused")
+        signing_out(page)
+        page.get_by_role("heading", name="Sign in again").wait_for()
 
 
 def signing_out(page: Any) -> Any:

@@ -19,6 +19,7 @@ import { asksNobody } from "@/services/rights";
 import { useSecret } from "@/services/secrets";
 import { actingQuery, useTenant, whoamiQuery } from "@/services/server";
 import { useSignOut } from "@/services/session";
+import { onSignedOut } from "@/services/signing";
 
 /** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
  * if it was somebody's: so it is as it was when he comes back. */
@@ -29,6 +30,8 @@ export function Gate({ children }: { readonly children: ReactNode }) {
   // What is shown only once is not covered: whoever has put it away can sign in.
   const secret = useSecret();
   useStill(data === undefined || isNobody);
+  // At once, and also of a page that is paused: what it shows was his.
+  useEffect(() => onSignedOut(() => void refetch()), [refetch]);
   useEffect(() => {
     holdPace(isNobody);
     if (!isNobody) return;
