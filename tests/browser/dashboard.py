@@ -99,6 +99,13 @@ def sign_in(page: Any, key: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
+def aimed_at(button: Any) -> tuple[float, float]:
+    """Where the pointer is, which is on it now."""
+    button.hover()
+    box = button.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 def settled(page: Any) -> None:
     page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
 

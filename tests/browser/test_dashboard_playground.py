@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.axe import violations
-from tests.browser.dashboard import opened, post
+from tests.browser.dashboard import aimed_at, opened, post
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -127,6 +127,27 @@ def test_messages_are_acked_nacked_and_rejected_one_by_one(browser, server):
         page.get_by_text("It publishes one message; the page publishes 3").wait_for()
         letters = Api(server.url).get("/api/dlq?subscription=clerk").json["dead_letters"]
         assert [letter["seq"] for letter in letters] == [2]
+        page.get_by_role("button", name="Unsubscribe").click()
+        page.get_by_role("button", name="Subscribe", exact=True).wait_for()
+
+
+def test_the_message_under_the_pointer_is_rejected_also_when_another_comes(browser, server):
+    api = Api(server.url)
+    post(server, "/api/topics", {"name": "still"})
+    with opened(browser, server, "playground?topic=still&name=still") as page:
+        page.get_by_text("Connected").wait_for()
+        subscribe(page)
+        api.publish_many("still", [1, 2, 3])
+        place = aimed_at(page.get_by_role("button", name="Reject still 2"))
+        api.publish("still", 4)
+        page.get_by_text("1 new").wait_for()
+        page.mouse.click(*place)
+        inbox(page).get_by_role("link", name="Dead letter", exact=True).wait_for()
+        letters = api.get("/api/dlq?subscription=still").json["dead_letters"]
+        assert [letter["seq"] for letter in letters] == [2]
+        assert inbox(page).first.get_by_role("link", name="Message still 3").count() == 1
+        page.get_by_role("button", name="Bring up to date").click()
+        inbox(page).first.get_by_role("link", name="Message still 4").wait_for()
         page.get_by_role("button", name="Unsubscribe").click()
         page.get_by_role("button", name="Subscribe", exact=True).wait_for()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import AWAY, focused, opened, watched
+from tests.browser.dashboard import AWAY, aimed_at, focused, opened, watched
 from tests.browser.seeds import HUGE, REASON, rejected
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
@@ -94,8 +94,9 @@ def the_focus_stays_at_its_letter(page: Page, server: RunningServer, box: Locato
         failing.messages(1)
         failing.request("reject", message_id=later, reason="later")
     rows = page.get_by_role("table", name="Dead letters")
-    rows.get_by_role("link", name="later").wait_for()
+    page.get_by_text("1 new").wait_for()
     focused(page.get_by_role("checkbox", name=name, exact=True))
+    page.get_by_role("button", name="Bring up to date").click()
     rows.get_by_role("link", name="later").click()
     page.get_by_role("link", name="Close").press("Enter")
     focused(rows.get_by_role("link", name="later"))
@@ -143,6 +144,25 @@ def test_those_that_were_chosen_are_discarded_and_no_others(browser, server):
     left = [letter["message_id"] for letter in api.dead_letters(subscription="chosen")]
     assert left == [later, late]
     assert actions(api).count("dead_letter.discard") == before_count + 2
+
+
+def test_the_letter_under_the_pointer_is_chosen_also_when_others_come_and_go(browser, server):
+    api = Api(server.url)
+    ids = rejected(server, "aimed", "aimed", 3)
+    with opened(browser, server, "dead-letters?subscription=aimed") as page:
+        box = page.get_by_role("checkbox", name="Choose aimed number 2")
+        place = aimed_at(box)
+        rejected(server, "aimed", "aimed", 1)
+        page.get_by_text("1 new").wait_for()
+        assert api.delete(f"/api/dlq/{ids[0]}").status < 300
+        page.get_by_text("1 new, 1 gone").wait_for()
+        page.mouse.click(*place)
+        page.get_by_text("1 chosen").wait_for()
+        assert box.is_checked()
+        page.get_by_text("2 dead letters", exact=True).wait_for()
+        page.get_by_role("button", name="Bring up to date").click()
+        page.get_by_role("checkbox", name="Choose aimed number 4").wait_for()
+        page.get_by_text("3 dead letters", exact=True).wait_for()
 
 
 def test_a_job_goes_on_when_its_page_is_closed_and_is_found_by_its_address(browser, server):

@@ -1,11 +1,14 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useRef } from "react";
+import type { ReactNode } from "react";
+import { GONE, Meanwhile } from "@/components/Meanwhile";
 import { MoreSaid, type Pages, useMore } from "@/components/More";
+import { useStill } from "@/components/useStill";
 
 interface VirtualRowsProps<Item> {
   /** What it says below the rows, such as how many there are. */
-  readonly children: ReactNode;
-  readonly head: ReactNode;
+  readonly children: (there: readonly Item[]) => ReactNode;
+  /** `there`: what has a row and is not gone. */
+  readonly head: (there: readonly Item[]) => ReactNode;
   readonly items: readonly Item[];
   /** What the item is: its row keeps the focus, wherever in the list it comes to be. */
   readonly keyOf: (item: Item) => string;
@@ -32,21 +35,22 @@ export function VirtualRows<Item>({
   row,
   rowPx = 44,
 }: VirtualRowsProps<Item>) {
-  const scroller = useRef<HTMLDivElement>(null);
+  const { gone, hold, newCount, rows: still, scroller, show } = useStill(items, keyOf);
+  const there = gone.size === 0 ? still : still.filter((item) => !gone.has(keyOf(item)));
   const rows = useVirtualizer({
-    count: items.length,
+    count: still.length,
     estimateSize: () => rowPx,
     getScrollElement: () => scroller.current,
     overscan: 8,
   });
   const shown = rows.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
-  const more = useMore(list, last >= items.length - AHEAD_COUNT);
+  const more = useMore(list, last >= still.length - AHEAD_COUNT);
   return (
-    <div className="overflow-hidden rounded-lg border border-line bg-surface">
-      <div aria-label={label} aria-rowcount={list.hasNextPage ? -1 : items.length + 1} role="table">
+    <div className="overflow-hidden rounded-lg border border-line bg-surface" {...hold}>
+      <div aria-label={label} aria-rowcount={list.hasNextPage ? -1 : still.length + 1} role="table">
         <div className="border-line border-b" role="rowgroup">
-          {head}
+          {head(there)}
         </div>
         <div
           className="max-h-[max(16rem,calc(100dvh-17rem))] overflow-y-auto sm:max-h-[max(16rem,calc(100dvh-17.5rem))]"
@@ -56,11 +60,11 @@ export function VirtualRows<Item>({
         >
           <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
             {shown.map(({ index, start }) => {
-              const item = items[index];
+              const item = still[index];
               if (item === undefined) return null;
               return (
                 <div
-                  className="absolute inset-x-0 top-0"
+                  className={`absolute inset-x-0 top-0 ${gone.has(keyOf(item)) ? GONE : ""}`}
                   key={keyOf(item)}
                   role="presentation"
                   style={{ height: rowPx, transform: `translateY(${start}px)` }}
@@ -73,9 +77,9 @@ export function VirtualRows<Item>({
         </div>
       </div>
       <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
-        {children}
+        {children(there)}
         <MoreSaid list={list} more={more} />
-        {note}
+        {note} <Meanwhile gone={gone} newCount={newCount} onShow={show} />
       </p>
     </div>
   );

@@ -103,7 +103,13 @@ export function DeadLettersPage() {
             }
           >
             <div className={search.letter ? "max-xl:hidden" : ""}>
-              <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+              <List
+                chosen={chosen}
+                key={list}
+                onChange={change}
+                onChoose={setChosen}
+                search={search}
+              />
             </div>
             {search.letter && (
               <LetterDetail

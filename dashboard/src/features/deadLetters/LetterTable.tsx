@@ -26,23 +26,11 @@ const GRIDS = {
 
 export function LetterTable(props: LetterTableProps) {
   const { chosen, letters, list, onChoose, open, searchedTo } = props;
-  const all = letters.length > 0 && letters.every(({ id }) => chosen.has(id));
   const look = open === null ? "wide" : "narrow";
-  const head = (
+  const head = (there: readonly Letter[]) => (
     <div className={`${GRIDS[look]} !h-9 font-medium text-dim text-xs`} role="row">
       <div role="columnheader">
-        <input
-          aria-label={`Choose all ${letters.length} that are loaded`}
-          checked={all}
-          className="block size-4"
-          onChange={() =>
-            onChoose(
-              letters.map(({ id }) => id),
-              !all,
-            )
-          }
-          type="checkbox"
-        />
+        <ChooseAll chosen={chosen} letters={there} onChoose={onChoose} />
       </div>
       <div role="columnheader">Reason</div>
       {look === "wide" && (
@@ -86,8 +74,30 @@ export function LetterTable(props: LetterTableProps) {
       row={row}
       rowPx={56}
     >
-      <span>{counted(letters.length, "dead letter")}</span>
+      {(there) => <span>{counted(there.length, "dead letter")}</span>}
     </VirtualRows>
+  );
+}
+
+function ChooseAll({
+  chosen,
+  letters,
+  onChoose,
+}: Pick<LetterTableProps, "chosen" | "letters" | "onChoose">) {
+  const all = letters.length > 0 && letters.every(({ id }) => chosen.has(id));
+  return (
+    <input
+      aria-label={`Choose all ${letters.length} that are loaded`}
+      checked={all}
+      className="block size-4"
+      onChange={() =>
+        onChoose(
+          letters.map(({ id }) => id),
+          !all,
+        )
+      }
+      type="checkbox"
+    />
   );
 }
 

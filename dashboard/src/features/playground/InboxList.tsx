@@ -1,13 +1,15 @@
 import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Json } from "@/components/json/Json";
+import { GONE, Meanwhile } from "@/components/Meanwhile";
 import { Modal } from "@/components/Modal";
 import type { Tone } from "@/components/stateColours";
 import { Clock } from "@/components/Time";
-import type { Item, ItemState, Verb } from "@/features/playground/inbox";
+import { useStill } from "@/components/useStill";
+import { type Item, type ItemState, idOf, type Verb } from "@/features/playground/inbox";
 import type { Session, SessionView } from "@/features/playground/session";
 
 interface InboxListProps {
@@ -42,14 +44,16 @@ const LINK = "min-w-6 truncate py-1 font-medium underline-offset-2 hover:underli
 // This page has a connection, and what came over it: where a row leads to opens beside it.
 const BESIDE = { rel: "noopener", target: "_blank" } as const;
 
+const keyOf = ({ message }: Item) => idOf(message);
+
 /** What came, the newest first, and what can be done with it. */
 export function InboxList({ session, view }: InboxListProps) {
-  const scroller = useRef<HTMLDivElement>(null);
+  const still = useStill(view.items, keyOf);
   const [opened, setOpened] = useState<Item | null>(null);
   const virtual = useVirtualizer({
-    count: view.items.length,
+    count: still.rows.length,
     estimateSize: () => ROW_PX,
-    getScrollElement: () => scroller.current,
+    getScrollElement: () => still.scroller.current,
     overscan: 4,
   });
   if (view.items.length === 0) {
@@ -60,34 +64,39 @@ export function InboxList({ session, view }: InboxListProps) {
     );
   }
   return (
-    <section
-      aria-label="Messages that came"
-      className="h-80 overflow-y-auto rounded-lg border border-line bg-surface"
-      ref={scroller}
-      tabIndex={0}
-    >
-      <ul className="relative" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map(({ index, start }) => {
-          const item = view.items[index];
-          return (
-            item && (
-              <li
-                className="absolute inset-x-0 top-0 h-17 overflow-hidden border-line border-b px-3 py-1.5"
-                key={`${item.message.subscription} ${item.message.message_id}`}
-                style={{ transform: `translateY(${start}px)` }}
-              >
-                <Came
-                  item={item}
-                  onAct={(verb) => session.act(item, verb)}
-                  onOpen={() => setOpened(item)}
-                />
-              </li>
-            )
-          );
-        })}
-      </ul>
+    <div {...still.hold}>
+      <section
+        aria-label="Messages that came"
+        className="h-80 overflow-y-auto rounded-lg border border-line bg-surface"
+        ref={still.scroller}
+        tabIndex={0}
+      >
+        <ul className="relative" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map(({ index, start }) => {
+            const item = still.rows[index];
+            return (
+              item && (
+                <li
+                  className={`absolute inset-x-0 top-0 h-17 overflow-hidden border-line border-b px-3 py-1.5 ${still.gone.has(keyOf(item)) ? GONE : ""}`}
+                  key={keyOf(item)}
+                  style={{ transform: `translateY(${start}px)` }}
+                >
+                  <Came
+                    item={item}
+                    onAct={(verb) => session.act(item, verb)}
+                    onOpen={() => setOpened(item)}
+                  />
+                </li>
+              )
+            );
+          })}
+        </ul>
+      </section>
+      <p aria-live="polite" className="min-h-10 pt-1 text-dim text-xs">
+        <Meanwhile gone={still.gone} newCount={still.newCount} onShow={still.show} />
+      </p>
       {opened && <Payload item={opened} onClose={() => setOpened(null)} />}
-    </section>
+    </div>
   );
 }
 

@@ -130,6 +130,6 @@ function dropOldest(items: Map<string, Item>, mostCount: number): boolean {
 }
 
 /** One message may come to two subscriptions. */
-function idOf({ message_id, subscription = "" }: MessageFrame): string {
+export function idOf({ message_id, subscription = "" }: MessageFrame): string {
   return `${subscription} ${message_id}`;
 }

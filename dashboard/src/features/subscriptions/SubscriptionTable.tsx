@@ -28,7 +28,7 @@ const COLUMNS: readonly (readonly [label: string, look: string])[] = [
 
 export function SubscriptionTable({ list, subscriptions, topic }: SubscriptionTableProps) {
   const where = topic === undefined ? "" : " of this topic";
-  const head = (
+  const head = () => (
     <div className={`${GRID} !h-9 font-medium text-dim text-xs`} role="row">
       {COLUMNS.map(([label, look]) => (
         <div
@@ -57,7 +57,7 @@ export function SubscriptionTable({ list, subscriptions, topic }: SubscriptionTa
         />
       )}
     >
-      {counted(subscriptions.length, "subscription")}
+      {(there) => counted(there.length, "subscription")}
     </VirtualRows>
   );
 }
