@@ -165,6 +165,34 @@ def test_the_letter_under_the_pointer_is_chosen_also_when_others_come_and_go(bro
         page.get_by_text("3 dead letters", exact=True).wait_for()
 
 
+def test_the_job_under_the_pointer_is_cancelled_also_when_others_start_and_end(browser, server):
+    api = Api(server.url)
+    rejected(server, "busy", "busy", 9)
+
+    def started(act: str) -> str:
+        body = {"subscription": "busy", "rate_per_s": 0.02, "max_count": 3}
+        return api.post(f"/api/dlq/{act}", body).json["id"]
+
+    def state(job: str) -> str:
+        return api.get(f"/api/dlq/jobs/{job}").json["state"]
+
+    first, second = started("redrive"), started("redrive")
+    with opened(browser, server, "dead-letters") as page:
+        jobs = page.get_by_role("region", name=JOBS)
+        jobs.get_by_role("heading", name="2 jobs running").wait_for()
+        cancel = jobs.get_by_role("button", name=re.compile("^Cancel the job that redrives"))
+        place = aimed_at(cancel.nth(1))
+        third = started("discard")
+        jobs.get_by_role("heading", name="3 jobs running").wait_for()
+        assert api.delete(f"/api/dlq/jobs/{first}").status < 300
+        jobs.get_by_role("heading", name="2 jobs running").wait_for()
+        page.mouse.click(*place)
+        until(lambda: state(second) == "cancelled")
+        assert state(third) == "running"
+        assert api.delete(f"/api/dlq/jobs/{third}").status < 300
+        jobs.get_by_role("button", name=re.compile("^Cancel")).first.wait_for(state="detached")
+
+
 def test_a_job_goes_on_when_its_page_is_closed_and_is_found_by_its_address(browser, server):
     api = Api(server.url)
     rejected(server, "left", "left", 12)

@@ -8,6 +8,7 @@ import { Outcome } from "@/components/Outcome";
 import { Failure, isForbidden, Stale } from "@/components/states";
 import { Time } from "@/components/Time";
 import { useServerNow } from "@/components/useNow";
+import { useStill } from "@/components/useStill";
 import { JobStanding } from "@/features/deadLetters/JobStanding";
 import { JOB_TONES, meantText, parted, wordsOf } from "@/features/deadLetters/jobWords";
 import { jobsQuery, useCancelJob } from "@/services/deadLetters";
@@ -19,10 +20,18 @@ interface JobsProps {
   readonly unable: string | null;
 }
 
+const keyOf = ({ id }: JobAnswer) => id ?? "";
+
 /** Jobs of everybody: those that run, and folded those that ended lately. Nothing, where there are none. */
 export function Jobs({ but, onOpen, unable }: JobsProps) {
   const jobs = useQuery(jobsQuery());
   const now = useServerNow();
+  const all = jobs.data?.jobs ?? [];
+  const { ended, running } = parted(all, but, now);
+  // One that ends stays in its place, or its button would be that of the next one.
+  const { gone, hold, rows: still } = useStill(running, keyOf);
+  const rows = still.filter(({ id }) => id !== but);
+  const folded = ended.filter((job) => !gone.has(keyOf(job)));
   // Mostly there are none: a place that is kept for them would come and go.
   if (jobs.isPending) return null;
   if (!jobs.data) {
@@ -30,7 +39,6 @@ export function Jobs({ but, onOpen, unable }: JobsProps) {
     if (isForbidden(jobs.error)) return null;
     return <Failure error={jobs.error} onRetry={jobs.refetch} what="Jobs cannot be listed" />;
   }
-  const { ended, running } = parted(jobs.data.jobs, but, now);
   const { unanswered, unanswered_count: silentCount } = jobs.data;
   if (running.length + ended.length + silentCount === 0) return null;
   return (
@@ -50,26 +58,43 @@ export function Jobs({ but, onOpen, unable }: JobsProps) {
           {unanswered?.length ? `: ${unanswered.join(", ")}` : ""}.
         </p>
       )}
-      {running.length > 0 && (
-        <ul className="space-y-4">
-          {running.map((job) => (
-            <Running job={job} key={job.id} onOpen={onOpen} unable={unable} />
+      {rows.length > 0 && (
+        <ul className="space-y-4" {...hold}>
+          {rows.map((job) => (
+            <li className="min-h-26 max-sm:min-h-44" key={job.id}>
+              {gone.has(keyOf(job)) ? (
+                <Ended job={all.find(({ id }) => id === job.id) ?? job} onOpen={onOpen} />
+              ) : (
+                <Running job={job} onOpen={onOpen} unable={unable} />
+              )}
+            </li>
           ))}
         </ul>
       )}
-      {ended.length > 0 && (
-        <details>
-          <summary className="w-fit cursor-pointer py-1 text-dim">
-            {counted(ended.length, "job")} ended in the last hour
-          </summary>
-          <ul className="mt-2 space-y-3">
-            {ended.map((job) => (
-              <Ended job={job} key={job.id} onOpen={onOpen} />
-            ))}
-          </ul>
-        </details>
-      )}
+      {folded.length > 0 && <Folded jobs={folded} onOpen={onOpen} />}
     </section>
+  );
+}
+
+interface FoldedProps {
+  readonly jobs: readonly JobAnswer[];
+  readonly onOpen: (id: string) => void;
+}
+
+function Folded({ jobs, onOpen }: FoldedProps) {
+  return (
+    <details>
+      <summary className="w-fit cursor-pointer py-1 text-dim">
+        {counted(jobs.length, "job")} ended in the last hour
+      </summary>
+      <ul className="mt-2 space-y-3">
+        {jobs.map((job) => (
+          <li key={job.id}>
+            <Ended job={job} onOpen={onOpen} />
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 
@@ -82,7 +107,7 @@ function Running({ job, onOpen, unable }: OneProps & Pick<JobsProps, "unable">) 
   const cancel = useCancelJob(job.id ?? "");
   const word = cancel.isPending ? "Cancelling…" : "Cancel";
   return (
-    <li className="space-y-2">
+    <div className="space-y-2">
       <Head job={job} onOpen={onOpen}>
         <Button
           aria-label={`${word} the job that ${phrase(job)}`}
@@ -99,16 +124,16 @@ function Running({ job, onOpen, unable }: OneProps & Pick<JobsProps, "unable">) 
         not="The job was not cancelled"
         onLook={cancel.look}
       />
-    </li>
+    </div>
   );
 }
 
 function Ended({ job, onOpen }: OneProps) {
   return (
-    <li className="space-y-1">
+    <div className="space-y-1">
       <Head job={job} onOpen={onOpen} />
       <JobStanding job={job} />
-    </li>
+    </div>
   );
 }
 

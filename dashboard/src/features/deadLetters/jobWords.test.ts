@@ -37,6 +37,13 @@ describe("a list of jobs", () => {
     expect(running.map(({ id }) => id)).toEqual(["old"]);
     expect(ended.map(({ id }) => id)).toEqual(["late"]);
   });
+
+  it("has a job that is started meanwhile below those that run", () => {
+    const jobs = [job({ id: "a" }), job({ id: "c", started_at: earlier(9e7) }), job({ id: "b" })];
+    const order = (of: JobAnswer[]) => parted(of, undefined, NOW).running.map(({ id }) => id);
+    expect(order(jobs)).toEqual(["c", "a", "b"]);
+    expect(order(jobs.reverse())).toEqual(["c", "a", "b"]);
+  });
 });
 
 describe("the words of a job", () => {

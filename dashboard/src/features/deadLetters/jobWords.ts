@@ -26,13 +26,16 @@ export const wordsOf = ({ action }: JobAnswer) =>
 /** Those that it was started for, and that it has done. */
 export const doneCount = (job: JobAnswer) => job.redriven_count + job.discarded_count;
 
-/** Those that run, and those that have ended lately. `but`: one that is shown elsewhere. */
+/** Those that run, the newest last so that no other moves when one is started, and those that have ended lately. `but`: one that is shown elsewhere. */
 export function parted(jobs: readonly JobAnswer[], but: string | undefined, now: number) {
   const others = jobs.filter(({ id }) => id !== but);
+  const startedAt = ({ id, started_at }: JobAnswer) => `${started_at} ${id}`;
   const isLate = (at: string | null) => at !== null && now - Date.parse(at) <= LATELY_MS;
   return {
     ended: others.filter(({ finished_at, state }) => state !== "running" && isLate(finished_at)),
-    running: others.filter(({ state }) => state === "running"),
+    running: others
+      .filter(({ state }) => state === "running")
+      .sort((one, other) => (startedAt(one) < startedAt(other) ? -1 : 1)),
   };
 }
 
