@@ -18,7 +18,8 @@ from tests.support.ws import WsClient
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
-COUNT = 250
+# More than the pages that are asked for again.
+COUNT = 310
 
 
 @pytest.fixture(scope="module")
@@ -198,21 +199,41 @@ def test_one_is_made_changed_and_deleted_and_the_server_has_done_it(browser, ser
     assert api.get("/api/subscriptions/made.here").status == 404
 
 
+def scroll_to_the_end(page: Any) -> None:
+    table = page.get_by_role("table", name="Subscriptions")
+    table.wait_for()
+    scroller = table.get_by_role("rowgroup").nth(1)
+    last = f"many-{COUNT - 1:03}"
+    for _ in range(60):
+        scroller.evaluate("element => element.scrollBy(0, 2000)")
+        page.wait_for_timeout(50)
+        assert page.get_by_role("row").count() < 60
+        if page.get_by_role("link", name=last).count():
+            break
+    page.get_by_role("link", name=last).wait_for()
+    page.get_by_text(f"{COUNT} subscriptions").wait_for()
+
+
+def test_who_has_scrolled_far_is_told_of_when_the_list_is_and_can_refresh_it(browser, server):
+    api = Api(server.url)
+    last = f"many-{COUNT - 1:03}"
+    with opened(browser, server, "topics/many?tab=subscriptions") as page:
+        scroll_to_the_end(page)
+        assert page.get_by_text("(as of").count() == 0
+        assert api.post(f"/api/subscriptions/{last}/pause", None).status < 300
+        page.get_by_text("(as of").wait_for(timeout=60_000)
+        row = page.get_by_role("row").filter(has_text=last)
+        assert row.get_by_text("paused").count() == 0
+        page.get_by_role("button", name="Refresh").click()
+        row.get_by_text("paused").last.wait_for()
+        page.get_by_text("(as of").wait_for(state="detached")
+        assert api.post(f"/api/subscriptions/{last}/resume", None).status < 300
+
+
 @pytest.mark.parametrize("place", ["subscriptions?q=many", "topics/many?tab=subscriptions"])
 def test_of_many_only_those_exist_that_are_seen_and_the_rest_comes_in_pages(browser, server, place):
     with opened(browser, server, place) as page:
-        table = page.get_by_role("table", name="Subscriptions")
-        table.wait_for()
-        scroller = table.get_by_role("rowgroup").nth(1)
-        last = f"many-{COUNT - 1:03}"
-        for _ in range(60):
-            scroller.evaluate("element => element.scrollBy(0, 2000)")
-            page.wait_for_timeout(50)
-            assert page.get_by_role("row").count() < 60
-            if page.get_by_role("link", name=last).count():
-                break
-        page.get_by_role("link", name=last).wait_for()
-        page.get_by_text(f"{COUNT} subscriptions").wait_for()
+        scroll_to_the_end(page)
 
 
 def test_a_topic_shows_who_follows_it_and_how_far_each_is_in_it(browser, server):

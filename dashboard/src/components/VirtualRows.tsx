@@ -1,5 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import type { ReactNode } from "react";
+import { AsOf, type Dated } from "@/components/AsOf";
 import { GONE, Meanwhile } from "@/components/Meanwhile";
 import { MoreSaid, type Pages, useMore } from "@/components/More";
 import { useStill } from "@/components/useStill";
@@ -13,7 +14,7 @@ interface VirtualRowsProps<Item> {
   /** What the item is: its row keeps the focus, wherever in the list it comes to be. */
   readonly keyOf: (item: Item) => string;
   readonly label: string;
-  readonly list: Pages;
+  readonly list: Pages & Dated;
   /** What it says behind that. */
   readonly note?: ReactNode;
   readonly row: (item: Item, index: number) => ReactNode;
@@ -79,7 +80,7 @@ export function VirtualRows<Item>({
       <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
         {children(there)}
         <MoreSaid list={list} more={more} />
-        {note} <Meanwhile gone={gone} newCount={newCount} onShow={show} />
+        {note} <AsOf list={list} /> <Meanwhile gone={gone} newCount={newCount} onShow={show} />
       </p>
     </div>
   );

@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
+import { AsOf } from "@/components/AsOf";
 import { Button } from "@/components/Button";
 import { Choice } from "@/components/Choice";
 import { Field } from "@/components/Field";
@@ -69,6 +70,7 @@ function Entries() {
         </Empty>
       )}
       {entries.length > 0 && <AuditTable entries={entries} names={names} ofAll={ofAll} />}
+      <AsOf list={audit} />
       {audit.hasNextPage && (
         <div className="flex items-center gap-3">
           <Button onClick={() => audit.fetchNextPage()}>

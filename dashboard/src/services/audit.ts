@@ -1,7 +1,7 @@
 import { infiniteQueryOptions } from "@tanstack/react-query";
 import { request } from "@/api/request";
 import { AuditList } from "@/api/schema";
-import { polledPages } from "@/services/polled";
+import { dated, polledPages } from "@/services/polled";
 
 const PAGE_COUNT = 100;
 const LIST_MS = 10_000;
@@ -19,16 +19,18 @@ export const auditQuery = ({ action, actor, fromTime }: AuditFilter, key: string
     getNextPageParam: (page: AuditList) => page.next,
     initialPageParam: null as string | null,
     queryFn: ({ pageParam, signal }) =>
-      request(AuditList, "/api/audit", {
-        query: {
-          action: action || null,
-          actor: actor || null,
-          cursor: pageParam,
-          from_time: fromTime,
-          limit: PAGE_COUNT,
-        },
-        signal,
-      }),
+      dated(
+        request(AuditList, "/api/audit", {
+          query: {
+            action: action || null,
+            actor: actor || null,
+            cursor: pageParam,
+            from_time: fromTime,
+            limit: PAGE_COUNT,
+          },
+          signal,
+        }),
+      ),
     queryKey: ["audit", action, actor, key],
     ...polledPages(LIST_MS, 1),
   });

@@ -12,7 +12,7 @@ import {
   JobList,
 } from "@/api/schema";
 import { useAct } from "@/services/act";
-import { followedEvery, polledPages, polledSlowly } from "@/services/polled";
+import { dated, followedEvery, polledPages, polledSlowly } from "@/services/polled";
 
 const PAGE_COUNT = 100;
 // Of each payload in a list, in characters.
@@ -47,11 +47,13 @@ export const lettersQuery = (key: object, which: () => object) =>
     getNextPageParam: (page: Letters) => page.next,
     initialPageParam: null as string | null,
     queryFn: ({ pageParam, signal }) =>
-      request(Letters, "/api/dlq", {
-        exactPayloads: PREVIEW_CHARS,
-        query: { ...(which() as Query), cursor: pageParam, limit: PAGE_COUNT },
-        signal,
-      }),
+      dated(
+        request(Letters, "/api/dlq", {
+          exactPayloads: PREVIEW_CHARS,
+          query: { ...(which() as Query), cursor: pageParam, limit: PAGE_COUNT },
+          signal,
+        }),
+      ),
     queryKey: ["deadLetters", "list", key],
     ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });

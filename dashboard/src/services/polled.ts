@@ -3,6 +3,7 @@
 
 import { heededMs } from "@/api/errors";
 import { currentPace, isPaceHeld } from "@/live/pace";
+import { serverNow } from "@/live/serverClock";
 
 /** What is known of a query when it is to be said when it is asked again. */
 interface Asked {
@@ -29,7 +30,7 @@ export function followedEvery(ms: number, error: Error | null): number | false {
 }
 
 /** As `polledSlowly`, for what comes a page at a time. Who has gone further than so many pages looks for something: all that
- * again and again would cost the server for nothing. */
+ * again and again would cost the server for nothing. He is told of when it is. */
 export function polledPages(leastMs: number, mostCount: number) {
   const { refetchInterval } = polledSlowly(leastMs);
   return {
@@ -38,4 +39,9 @@ export function polledPages(leastMs: number, mostCount: number) {
       return (data?.pages.length ?? 0) <= mostCount && refetchInterval(asked);
     },
   } as const;
+}
+
+/** A page, and when it came, by the server's clock: of a list that is asked for again the first is the oldest. */
+export async function dated<Page extends object>(page: Promise<Page>) {
+  return { ...(await page), came_at: new Date(serverNow()).toISOString() };
 }

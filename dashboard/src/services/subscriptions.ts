@@ -11,7 +11,7 @@ import {
   SubscriptionTopics,
 } from "@/api/schema";
 import { useAct } from "@/services/act";
-import { polled, polledPages, polledSlowly } from "@/services/polled";
+import { dated, polled, polledPages, polledSlowly } from "@/services/polled";
 import { askSame } from "@/services/same";
 
 const PAGE_COUNT = 100;
@@ -46,10 +46,12 @@ function pagesQuery(queryKey: readonly string[], query: Readonly<Record<string, 
     getNextPageParam: (page: SubscriptionList) => page.next,
     initialPageParam: null as string | null,
     queryFn: ({ pageParam, signal }) =>
-      request(SubscriptionList, "/api/subscriptions", {
-        query: { ...query, cursor: pageParam, limit: PAGE_COUNT },
-        signal,
-      }),
+      dated(
+        request(SubscriptionList, "/api/subscriptions", {
+          query: { ...query, cursor: pageParam, limit: PAGE_COUNT },
+          signal,
+        }),
+      ),
     queryKey,
     ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });

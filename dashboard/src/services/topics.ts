@@ -4,7 +4,7 @@ import { z } from "zod";
 import { request } from "@/api/request";
 import { PurgeAnswer, type Retention, TopicAnswer, TopicList } from "@/api/schema";
 import { type Ask, useAct } from "@/services/act";
-import { polled, polledPages, polledSlowly } from "@/services/polled";
+import { dated, polled, polledPages, polledSlowly } from "@/services/polled";
 import { askSame } from "@/services/same";
 
 export const PAGE_COUNT = 100;
@@ -21,10 +21,12 @@ export const topicsQuery = (q: string) =>
     getNextPageParam: (page: TopicList) => page.next,
     initialPageParam: null as string | null,
     queryFn: ({ pageParam, signal }) =>
-      request(TopicList, "/api/topics", {
-        query: { cursor: pageParam, limit: PAGE_COUNT, q: q || null },
-        signal,
-      }),
+      dated(
+        request(TopicList, "/api/topics", {
+          query: { cursor: pageParam, limit: PAGE_COUNT, q: q || null },
+          signal,
+        }),
+      ),
     queryKey: ["topics", "list", q],
     ...polledPages(LIST_MS, POLLED_PAGES_COUNT),
   });

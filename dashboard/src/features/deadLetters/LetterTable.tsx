@@ -1,4 +1,5 @@
 import { Link } from "@tanstack/react-router";
+import type { Dated } from "@/components/AsOf";
 import { Badge } from "@/components/Badge";
 import { bytes, count, counted } from "@/components/format";
 import type { Pages } from "@/components/More";
@@ -9,7 +10,7 @@ import type { Letter } from "@/services/deadLetters";
 interface LetterTableProps {
   readonly chosen: ReadonlySet<string>;
   readonly letters: readonly Letter[];
-  readonly list: Pages;
+  readonly list: Pages & Dated;
   readonly onChoose: (ids: readonly string[], isChosen: boolean) => void;
   /** The one that is shown beside the list. */
   readonly open: string | null;

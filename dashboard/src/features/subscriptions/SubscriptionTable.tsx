@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { SubscriptionAnswer } from "@/api/schema";
+import type { Dated } from "@/components/AsOf";
 import { Badge } from "@/components/Badge";
 import { count, counted } from "@/components/format";
 import type { Pages } from "@/components/More";
@@ -7,7 +8,7 @@ import { VirtualRows } from "@/components/VirtualRows";
 import { stateOf } from "@/features/subscriptions/model";
 
 interface SubscriptionTableProps {
-  readonly list: Pages;
+  readonly list: Pages & Dated;
   readonly subscriptions: readonly SubscriptionAnswer[];
   /** The one that all of them follow: their lag is told in it. */
   readonly topic?: string;

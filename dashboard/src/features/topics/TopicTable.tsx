@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
+import { AsOf, type Dated } from "@/components/AsOf";
 import { backlogText, MORE_BACKLOG } from "@/components/backlog";
 import { bytes, count, counted, rate } from "@/components/format";
 import { MoreSaid, type Pages, useMore } from "@/components/More";
@@ -11,7 +12,7 @@ import { kept, storedCount } from "@/features/topics/model";
 import { useActivity } from "@/features/topics/useActivity";
 
 interface TopicTableProps {
-  readonly list: Pages;
+  readonly list: Pages & Dated;
   readonly topics: readonly TopicAnswer[];
 }
 
@@ -67,7 +68,7 @@ export function TopicTable({ list, topics }: TopicTableProps) {
       </div>
       <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
         {counted(topics.length, "topic")}
-        <MoreSaid list={list} more={more} />
+        <MoreSaid list={list} more={more} /> <AsOf list={list} />
       </p>
     </div>
   );
