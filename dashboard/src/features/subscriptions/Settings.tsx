@@ -29,7 +29,8 @@ export function Settings({ subscription }: { readonly subscription: Subscription
   const unable = may ?? (isOfAnother ? IS_OTHER_TYPED : null);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (wanted && !unable && !nothing) change.start({ body: wanted, created_at: edits.meant }, undo);
+    if (wanted && !unable && !nothing)
+      change.start({ body: wanted, created_at: edits.meant }, undo);
   };
   return (
     <ActForm className="max-w-md space-y-4" isOut={change.isPending} onSubmit={submit}>
