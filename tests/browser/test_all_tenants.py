@@ -95,7 +95,14 @@ def test_a_narrow_page_says_which_tenant_was_chosen(browser, guarded):
         said = page.get_by_role("banner").get_by_text("All here is of tenant")
         said.wait_for()
         page.get_by_role("button", name="Delete…").wait_for()
-        assert said.locator("..").inner_text().split() == ["All", "here", "is", "of", "tenant", "acme"]
+        assert said.locator("..").inner_text().split() == [
+            "All",
+            "here",
+            "is",
+            "of",
+            "tenant",
+            "acme",
+        ]
         assert violations(page) == []
         page.goto(f"{guarded.server.url}/ui/topics")
         page.get_by_text("No tenant is chosen.").wait_for()
