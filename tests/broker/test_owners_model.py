@@ -348,7 +348,7 @@ async def run(script: list[tuple[str, int, int]], seed: int) -> World:
 
 
 @pytest.mark.timeout(600)
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(script=steps, seed=st.integers(0, 1 << 32))
 def test_no_two_nodes_deliver_at_once_and_nothing_is_lost(script, seed):
     with impatient():

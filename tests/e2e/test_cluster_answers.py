@@ -345,6 +345,10 @@ def test_a_tenant_and_a_key_that_were_made_at_one_node_are_good_at_the_other_at_
             acting = Signed(url_of_b, a.operator.key, name)
             assert accepted(acting.get("/api/keys"))["keys"][0]["id"] == id_of(made.key)
             key = a.create_key(name)["key"]
+            ids = [each["id"] for each in accepted(acting.get("/api/keys"))["keys"]]
+            assert set(ids) == {id_of(made.key), id_of(key)}
+            tenants = accepted(Signed(url_of_b, a.operator.key).get("/api/tenants"))["tenants"]
+            assert name in [each["name"] for each in tenants]
             with Signed(url_of_b, key).socket() as client:
                 client.subscribe("t")
             assert Signed(url_of_b, a.create_key(name)["key"]).get("/api/topics").status == 200

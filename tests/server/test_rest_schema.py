@@ -8,8 +8,8 @@ from tests.support.access import guarded_server
 from tests.support.http import Api
 from tests.support.server import running_server
 
-EXAMPLES_COUNT = 10
-GUARDED_EXAMPLES_COUNT = 4
+EXAMPLES_COUNT = 6
+GUARDED_EXAMPLES_COUNT = 2
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.storage import given
 from tests.storage.given import NOW_MS
 from tests.storage.postgres_kit import opened
 from tests.support.postgres import DATABASE, OTHER_USER, Cluster, binary, of_all_tenants
+from tests.support.wait import until
 
 HERE = Place("7001", 16_384, 16_400, 1, is_synchronous=False)
 
@@ -117,6 +118,8 @@ def goes_on_in_a_new_timeline(cluster: Cluster) -> None:
     if os.geteuid() == 0:
         shutil.chown(signal, OTHER_USER)
     cluster.start_again("restore_command=false")
+    # It answers before it is through.
+    until(lambda: cluster.sql("SELECT pg_is_in_recovery()", "postgres") == "f")
 
 
 @pytest.mark.process

@@ -80,6 +80,12 @@ class CatchingUp:
         await after(look)
         return find()
 
+    async def caught_up(self) -> None:
+        """Know what others have changed before this call, as `ask` does: for lists."""
+        look = self.ask()
+        if look is not None:
+            await after(look)
+
     async def close(self) -> None:
         """End the looks that there are."""
         for task in self._tasks:

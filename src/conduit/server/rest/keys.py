@@ -167,7 +167,9 @@ def _former_until_ms(record: KeyRecord) -> int | None:
 @router.get("/keys", responses=answers(KeyList))
 async def list_keys(shared: Shared, caller: Managing, query: Annotated[Page, Query()]) -> Response:
     """List the tenant's keys by id; revoked ones for 30 days."""
-    records = required(shared).registry.keys(keeper(caller).tenant)
+    tenant, registry = keeper(caller).tenant, required(shared).registry
+    await registry.catching_up.caught_up()
+    records = registry.keys(tenant)
     after = decode_cursor("keys", query.cursor) or ""
     some = [record for record in records if record.key_id > after][: query.limit + 1]
     page, following = cut_page(some, query.limit, "keys", lambda record: record.key_id)

@@ -85,7 +85,9 @@ async def list_tenants(
 ) -> Response:
     """List all tenants by name."""
     after = decode_cursor("tenants", query.cursor) or ""
-    records = required(shared).registry.tenants()
+    registry = required(shared).registry
+    await registry.catching_up.caught_up()
+    records = registry.tenants()
     some = [record for record in records if record.name > after][: query.limit + 1]
     page, following = cut_page(some, query.limit, "tenants", lambda record: record.name)
     return reply(TenantList(await show(shared, *page), following))
