@@ -42,7 +42,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages test test-lowest services test-fast lint format types crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -136,6 +136,9 @@ chaos: setup services ## a cluster under load while FAULTS (all) strike: half an
 		echo 'make: without iproute2 or faketime some faults are left out' >&2
 	$(BIN)/python -m tests.chaos.run --fault $(FAULTS) \
 		$(if $(filter-out file,$(origin TIMES)),--times $(TIMES)) $(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES))
+
+load: setup services ## k6: steady publishing, fan-out to 1,000, a node that is killed; on one node and three behind nginx: twenty minutes
+	$(BIN)/python -m tests.load
 
 fuzz: setup ## COUNT (20000) requests that the API's description allows or not, and as many WebSockets that do what none should
 	$(BIN)/python -m tests.fuzz.requests --requests $(COUNT)

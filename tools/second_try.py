@@ -15,7 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MOST = 2
-FOLDERS = ("tests/e2e/", "tests/browser/", "tests/upgrade/", "tests/tools/", "tests/bench/")
+FOLDERS = (
+    "tests/e2e/",
+    "tests/browser/",
+    "tests/upgrade/",
+    "tests/tools/",
+    "tests/bench/",
+    "tests/load/",
+)
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 
