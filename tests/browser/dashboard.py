@@ -146,3 +146,17 @@ def focused(wanted: Any) -> None:
     """Wait until it has the focus."""
     wanted.wait_for()
     until(lambda: has_focus(wanted))
+
+
+def scrolled_to(page: Any, table: str, last: str) -> None:
+    """Scroll a long table until the link with this name is there; only the rows that are seen exist."""
+    found = page.get_by_role("table", name=table)
+    found.wait_for()
+    scroller = found.get_by_role("rowgroup").nth(1)
+    for _ in range(60):
+        scroller.evaluate("element => element.scrollBy(0, 2000)")
+        page.wait_for_timeout(50)
+        assert page.get_by_role("row").count() < 60
+        if page.get_by_role("link", name=last).count():
+            break
+    page.get_by_role("link", name=last).wait_for()

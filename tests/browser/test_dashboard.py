@@ -11,7 +11,7 @@ import pytest
 
 from conduit.server.dashboard.built import DIST, PAGE
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import focused, opened, post, settled, tab_to
+from tests.browser.dashboard import focused, opened, post, scrolled_to, settled, tab_to
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -150,17 +150,7 @@ def test_the_palette_finds_topics_and_pages(browser, server):
 
 def test_of_many_topics_only_those_exist_that_are_seen_and_the_rest_comes_in_pages(browser, server):
     with opened(browser, server, "topics") as page:
-        table = page.get_by_role("table", name="Topics")
-        table.wait_for()
-        scroller = table.get_by_role("rowgroup").nth(1)
-        last = f"sensors.room-{TOPICS_COUNT - 1:03}"
-        for _ in range(60):
-            scroller.evaluate("element => element.scrollBy(0, 2000)")
-            page.wait_for_timeout(50)
-            assert page.get_by_role("row").count() < 60
-            if page.get_by_role("link", name=last).count():
-                break
-        page.get_by_role("link", name=last).wait_for()
+        scrolled_to(page, "Topics", f"sensors.room-{TOPICS_COUNT - 1:03}")
         page.get_by_text(f"{TOPICS_COUNT + 1} topics").wait_for()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import focused, opened, tab_to
+from tests.browser.dashboard import focused, opened, scrolled_to, tab_to
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -200,17 +200,7 @@ def test_one_is_made_changed_and_deleted_and_the_server_has_done_it(browser, ser
 
 
 def scroll_to_the_end(page: Any) -> None:
-    table = page.get_by_role("table", name="Subscriptions")
-    table.wait_for()
-    scroller = table.get_by_role("rowgroup").nth(1)
-    last = f"many-{COUNT - 1:03}"
-    for _ in range(60):
-        scroller.evaluate("element => element.scrollBy(0, 2000)")
-        page.wait_for_timeout(50)
-        assert page.get_by_role("row").count() < 60
-        if page.get_by_role("link", name=last).count():
-            break
-    page.get_by_role("link", name=last).wait_for()
+    scrolled_to(page, "Subscriptions", f"many-{COUNT - 1:03}")
     page.get_by_text(f"{COUNT} subscriptions").wait_for()
 
 
