@@ -1,18 +1,24 @@
-// Draws what has changed at most once in a frame of the browser, and not more often than anybody can read.
+// Draws what has changed at most once in a frame of the browser, not more often than anybody can read, and less often
+// where that is much work: a page that only draws answers nobody.
 
 const LEAST_MS = 100;
+const MOST_MS = 1_000;
+/** Of the time, one in so many parts may be drawn in. */
+const PARTS = 4;
 
 export class Painter {
   #frame: number | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #drawnAt = Number.NEGATIVE_INFINITY;
+  #costMs = 0;
 
   constructor(private readonly draw: () => void) {}
 
   /** Draw soon. In a tab that is not seen this is when it is seen again. */
   soon(): void {
     if (this.#frame !== null || this.#timer !== null) return;
-    const left = LEAST_MS - (performance.now() - this.#drawnAt);
+    const everyMs = Math.min(MOST_MS, Math.max(LEAST_MS, PARTS * this.#costMs));
+    const left = everyMs - (performance.now() - this.#drawnAt);
     if (left <= 0) this.#next();
     else this.#timer = setTimeout(() => this.#next(), left);
   }
@@ -33,6 +39,13 @@ export class Painter {
 
   #next(): void {
     this.#timer = null;
-    this.#frame = requestAnimationFrame(() => this.now());
+    this.#frame = requestAnimationFrame(() => {
+      this.now();
+      const began = this.#drawnAt;
+      // The next frame comes once this one is on the screen.
+      requestAnimationFrame(() => {
+        this.#costMs = performance.now() - began;
+      });
+    });
   }
 }

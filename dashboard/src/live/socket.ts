@@ -25,6 +25,8 @@ export interface LiveListener {
   /** Signed in, and nothing subscribed to yet. */
   readonly onOpen: () => void;
   readonly onFrame: (frame: ServerFrame, text: string) => void;
+  /** Whether this was enough, and the text need not be read. */
+  readonly onText?: (text: string) => boolean;
   /** The machine is in another state. */
   readonly onState: (machine: Machine) => void;
 }
@@ -153,6 +155,7 @@ export class LiveSocket {
 
   #hear(text: string): void {
     this.#heardAt = performance.now();
+    if (this.listener.onText?.(text)) return;
     const frame = readFrame(text, PREVIEW_CHARS);
     if (!frame || frame.type === "heartbeat_ack") return;
     if (frame.type === "closing") {

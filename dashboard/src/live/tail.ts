@@ -35,20 +35,20 @@ export class Tail<Row> {
 
   /** Whether a message that comes now is shown: at most so many are in a second. */
   admits(now: number): boolean {
-    this.#turn(now);
+    this.#earn(now);
     this.seenCount += 1;
     this.#seen.now += 1;
-    const earned = ((now - this.#at) / SECOND_MS) * this.perS;
-    this.#allowance = Math.min(this.perS, this.#allowance + (Number.isFinite(earned) ? earned : 0));
-    this.#at = now;
-    // What was saved up while little came shows a burst at once, but never more than this in a second that is counted; what
-    // is left of it then would have each second begin with a burst.
-    if (this.#shown.now >= this.perS) this.#allowance = 0;
     if (this.#allowance < 1) return false;
     this.#allowance -= 1;
     this.shownCount += 1;
     this.#shown.now += 1;
     return true;
+  }
+
+  /** Whether one that comes now is only counted. */
+  isFull(now: number): boolean {
+    this.#earn(now);
+    return this.#allowance < 1;
   }
 
   add(row: Row): void {
@@ -70,6 +70,16 @@ export class Tail<Row> {
   rates(now: number): TailRates {
     this.#turn(now);
     return { seenPerS: this.#seen.before, shownPerS: this.#shown.before };
+  }
+
+  #earn(now: number): void {
+    this.#turn(now);
+    const earned = ((now - this.#at) / SECOND_MS) * this.perS;
+    this.#allowance = Math.min(this.perS, this.#allowance + (Number.isFinite(earned) ? earned : 0));
+    this.#at = now;
+    // What was saved up while little came shows a burst at once, but never more than this in a second that is counted; what
+    // is left of it then would have each second begin with a burst.
+    if (this.#shown.now >= this.perS) this.#allowance = 0;
   }
 
   #turn(now: number): void {

@@ -125,4 +125,31 @@ describe("what is followed live", () => {
     await vi.advanceTimersByTimeAsync(20_000);
     expect(subscribes(second)).toBe(1);
   });
+
+  it("that is faster than it is shown goes on behind the last one that came", async () => {
+    const message = (seq: number) => ({
+      type: "message",
+      message_id: `m-${seq}`,
+      topic: "a",
+      payload: seq,
+      published_at: "t",
+      seq,
+      attempt: 1,
+      epoch: "e",
+    });
+    feed.start();
+    const wire = await opened();
+    wire.says({ ...subscribed, seq: 0 });
+    for (let seq = 1; seq <= 1_000; seq += 1) wire.says(message(seq));
+    wire.onclose?.({ code: 1012 });
+    const next = await opened(20_000);
+    expect(next.sent.join()).toContain('"start":{"epoch":"e","seq":1001}');
+    next.says({ ...subscribed, seq: 1_000 });
+    expect(feed.view()).toMatchObject({ seenCount: 1_000, shownCount: 200 });
+    feed.hold("person");
+    feed.release("person");
+    (await opened()).says({ ...subscribed, seq: 1_003 });
+    feed.hold("hidden");
+    expect(notes(feed)[0]).toBe("3 messages passed while this was not followed");
+  });
 });

@@ -6,6 +6,7 @@ import { Painter } from "@/live/painter";
 import { Resume } from "@/live/resume";
 import { LiveSocket } from "@/live/socket";
 import { Tail, type TailRates } from "@/live/tail";
+import { Unread } from "@/live/unread";
 
 export type TailRow =
   | { readonly kind: "message"; readonly at: number; readonly message: MessageFrame }
@@ -40,6 +41,8 @@ export class TailFeed {
   readonly #painter = new Painter(() => this.#publish());
   readonly #tail = new Tail<TailRow>();
   readonly #listeners = new Set<() => void>();
+  /** What the tail has no room for is not read, or a fast stream would cost the page more than what it shows. */
+  readonly #unread = new Unread((frame) => this.#passed(frame));
   #resume: Resume;
   /** How far a topic is known to have been followed; of a pattern there is no such place. */
   #place: Place | null = null;
@@ -60,6 +63,7 @@ export class TailFeed {
       onFrame: (frame) => this.#hear(frame),
       onOpen: () => this.#subscribe(),
       onState: (machine) => this.#moved(machine),
+      onText: (text) => this.#skips(text),
     });
     this.#view = this.#look();
   }
@@ -116,6 +120,7 @@ export class TailFeed {
 
   #disconnect(): void {
     this.#socket.stop();
+    this.#unread.flush();
     if (this.#tick !== null) clearInterval(this.#tick);
     this.#tick = null;
     this.#isFollowed = false;
@@ -130,6 +135,7 @@ export class TailFeed {
   }
 
   #moved({ reason, state }: Machine): void {
+    this.#unread.flush();
     if (state !== "open") this.#isFollowed = false;
     // To catch up would be too slow again.
     if (state === "waiting" && reason === TOO_SLOW) this.#resume = this.#fromNow();
@@ -143,11 +149,25 @@ export class TailFeed {
     this.#socket.send(JSON.stringify({ type: "subscribe", ...frame }));
   }
 
+  /** Whether this is a message that is only counted. */
+  #skips(text: string): boolean {
+    const now = performance.now();
+    if (!this.#tail.isFull(now) || !this.#unread.keep(text)) return false;
+    this.#tail.admits(now);
+    this.#painter.soon();
+    return true;
+  }
+
+  #passed(frame: MessageFrame): void {
+    this.#resume.delivered(frame);
+    this.#place = frame;
+  }
+
   #hear(frame: ServerFrame): void {
     switch (frame.type) {
       case "message":
-        this.#resume.delivered(frame);
-        this.#place = frame;
+        this.#unread.forget(frame.topic);
+        this.#passed(frame);
         if (this.#tail.admits(performance.now())) {
           this.#tail.add({ at: this.#rowCount++, kind: "message", message: frame });
         }
