@@ -176,6 +176,34 @@ async def test_what_a_cancelled_discard_is_deleting_then_counts():
         assert await letters_count(store, T, ALL) == 0
 
 
+class HesitatingStore(MemoryStore):
+    """It finds dead letters once, and then when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_count, self.may = 0, asyncio.Event()
+
+    async def dead_find(self, tenant, dead_ids):
+        self.asked_count += 1
+        if self.asked_count > 1:
+            await self.may.wait()
+        return await super().dead_find(tenant, dead_ids)
+
+
+async def test_what_a_cancelled_redrive_is_opening_then_is_delivered_and_counts():
+    store = HesitatingStore()
+    async with running_broker(store) as bench:
+        await die(bench, "t", count=3)
+        job = redriving(bench, ALL, rate_per_s=1e9, max_count=9)
+        await bench.until(lambda: store.asked_count == 2)
+        bench.broker.dead_letters.jobs.cancel(T, job.job_id)
+        await bench.rest()
+        assert (job.state, job.redriven_count) == ("cancelled", 0)
+        store.may.set()
+        await bench.until(lambda: job.redriven_count == 3)
+        assert all(letter.redriven_at_ms for letter in await letters(bench))
+
+
 class DeletingStore(MemoryStore):
     """It deletes once."""
 

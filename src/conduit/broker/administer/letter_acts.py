@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -26,13 +26,15 @@ DONE_ELSEWHERE = ("already_redriven", "dead_letter_not_found")
 # When nothing was opened for so long the job ends: others of its tenant need its place.
 WAIT_MAX_S = 600.0
 
-# A job that is cancelled waits so long for what it is deleting then.
+# A job that is cancelled waits so long for what it is doing then.
 CANCEL_WAIT_MAX_S = 5.0
 
 # Of a job that a node of another version has not said it of.
 ALL_LETTERS = DeadFilter()
 
 Action = Literal["redrive", "discard"]
+
+T = TypeVar("T")
 
 
 class LetterJob(msgspec.Struct):
@@ -90,6 +92,19 @@ class Parts(NamedTuple):
     holds: Holds
 
 
+async def _whole(work: Coroutine[None, None, T]) -> T:
+    """What is under way when the job is cancelled is done all the same, and counts."""
+    task = asyncio.create_task(work)  # noqa: TID251 - waited for below, in any case
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        done, _ = await asyncio.wait([task], timeout=CANCEL_WAIT_MAX_S)
+        for each in done:
+            # Looked at, or it would be reported as forgotten.
+            each.exception()
+        raise
+
+
 class Redriving:
     """Delivers them again. `again`: those that were redriven before, and are meant all the same."""
 
@@ -110,7 +125,7 @@ class Redriving:
         self._held = names
         until = Deadline(WAIT_MAX_S)
         while places:
-            waiting = await self._redrive(places)
+            waiting = await _whole(self._redrive(places))
             if len(waiting) < len(places):
                 until = Deadline(WAIT_MAX_S)
             elif not until.left_s:
@@ -169,13 +184,7 @@ class Discarding:
             places = await self._store.dead_find(self._tenant, ids)
             ids = [place.dead_id for place in places if place.is_redriven == self._is_redriven]
         if ids:
-            deleting = asyncio.create_task(self._delete(ids))  # noqa: TID251 - waited for below, in any case
-            try:
-                await asyncio.shield(deleting)
-            except asyncio.CancelledError:
-                # What is under way is done all the same, and counts.
-                await asyncio.wait([deleting], timeout=CANCEL_WAIT_MAX_S)
-                raise
+            await _whole(self._delete(ids))
 
     async def _delete(self, ids: Sequence[str]) -> None:
         self._job.discarded_count += await self._store.dead_delete(self._tenant, ids)

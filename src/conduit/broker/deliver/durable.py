@@ -11,7 +11,7 @@ from conduit.broker.allowances import Allowance, Allowances
 from conduit.broker.topics import Topic
 from conduit.core.message import SubscriptionRecord
 from conduit.core.sorted_names import SortedNames
-from conduit.core.topics import PatternTrie
+from conduit.core.topics import PatternTrie, matches
 from conduit.errors import NotFound
 from conduit.names import check_subscription
 from conduit.storage.slices import in_slices
@@ -115,7 +115,12 @@ class Durable:
             found = (each for name in names if (each := self._records.get((tenant, name))))
             meant = (each for each in found if is_meant is None or is_meant(each.pattern))
             first = heapq.nsmallest(limit, [*first, *meant], key=lambda record: record.name)
-        return first
+        # A name may be another's by now, which may be to other topics.
+        return [
+            each
+            for each in first
+            if self._ids.get(each.subscription_id) is each and matches(each.pattern, topic)
+        ]
 
     def followers(self, topic: Topic) -> list[SubscriptionRecord]:
         """The subscriptions that the topic belongs to."""

@@ -97,9 +97,14 @@ class SubscriptionQuery(Page):
 
 def check_own(shared: Shared, caller: Principal, name: str) -> None:
     """Raise Forbidden if the subscription is to topics that the caller may not manage."""
-    if caller.is_whole("manage"):
-        return
-    if not caller.may("manage", shared.subscriptions.pattern_of(caller.tenant, name)):
+    if not caller.is_whole("manage"):
+        check_pattern(caller, name, shared.subscriptions.pattern_of(caller.tenant, name))
+
+
+def check_pattern(caller: Principal, name: str, pattern: str) -> None:
+    """The same of one that is to these topics; also for what an owner answers: the name may have become
+    another subscription's meanwhile."""
+    if not caller.may("manage", pattern):
         raise caller.refusal(("manage",), name)
 
 
@@ -130,16 +135,19 @@ async def list_subscriptions(
 ) -> Response:
     """List durable subscriptions by name."""
     after = decode_cursor("subscriptions", query.cursor)
+    is_meant = manageable(caller)
     page = await shared.subscriptions.list(
         caller.tenant,
         q=query.q,
         topic=query.topic,
         limit=query.limit,
         after=after,
-        is_meant=manageable(caller),
+        is_meant=is_meant,
     )
     following = page.next_after and encode_cursor("subscriptions", page.next_after)
-    return reply(SubscriptionList([show(view) for view in page.views], following))
+    # A name may have become another subscription's since it was looked up.
+    meant = [view for view in page.views if is_meant is None or is_meant(view.record.pattern)]
+    return reply(SubscriptionList([show(view) for view in meant], following))
 
 
 @router.post(
@@ -174,7 +182,9 @@ async def create_subscription(shared: Shared, caller: Managing, body: NewSubscri
 async def get_subscription(shared: Shared, caller: Managing, name: SubscriptionName) -> Response:
     """Look at one subscription."""
     check_own(shared, caller, name)
-    return reply(show(await shared.subscriptions.get(caller.tenant, name)))
+    view = await shared.subscriptions.get(caller.tenant, name)
+    check_pattern(caller, name, view.record.pattern)
+    return reply(show(view))
 
 
 @router.get(
@@ -189,6 +199,7 @@ async def list_subscription_topics(
     after = decode_cursor("subscription-topics", query.cursor)
     topics = shared.subscriptions.topics
     found = await topics(caller.tenant, name, limit=query.limit + 1, after=after)
+    check_own(shared, caller, name)
     page, following = cut_page(found, query.limit, "subscription-topics", lambda place: place.topic)
     return reply(SubscriptionTopics(page, following))
 
@@ -204,6 +215,7 @@ async def list_subscribers(
     """Look who is attached to a subscription, and at which nodes."""
     check_own(shared, caller, name)
     found = await shared.subscriptions.attached(caller.tenant, name)
+    check_own(shared, caller, name)
     is_told = sees_node(request)
     for each in found:
         each.node = (each.node or shared.node.name) if is_told else None
