@@ -11,7 +11,7 @@ from conduit.core.message import Message, Progress, Retention
 from conduit.errors import StoreDataError, StoreUnavailable
 from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadFilter
-from conduit.storage.sqlite import SqliteStore, reads
+from conduit.storage.sqlite import SqliteStore, former, reads, subscriptions
 from conduit.storage.sqlite.database import APPLICATION_ID
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
@@ -97,6 +97,26 @@ async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_what_it_h
     # Neither a look into the table for each key nor a sort of them all.
     assert "COVERING INDEX idempotency_keys_by_time" in steps[0]
     assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (subscriptions._progress_in._sql, {"topic_id": 1, "subscription_ids": "[1]"}),
+        (former._REMEMBER, {"topic_id": 1, "followers": "[1]", "now_ms": 1}),
+    ],
+)
+async def test_subscriptions_of_a_topic_are_looked_up_and_not_searched_for(
+    statement, values, tmp_path
+):
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    await store.close()
+    with apsw.Connection(str(tmp_path / "log.db")) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    connection.close()
+    steps = [step for *_, step in plan]
+    assert "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)" in steps
 
 
 async def test_where_subscriptions_began_is_kept_when_it_is_put_into_parts(tmp_path):

@@ -14,13 +14,13 @@ from conduit.storage.sqlite import begins
 from conduit.storage.sqlite.bulk import Query, Statement, Value, execute_all
 
 # A row that is there was not heard, or its topic was made anew and that was not: it is more that is lost.
+# CROSS keeps the order of the tables: SQLite would look through all subscriptions of the tenant.
 _REMEMBER = f"""
 INSERT INTO former_topics (subscription_id, name, epoch, floor, last_seq, deleted_at_ms)
 SELECT s.subscription_id, t.name, t.epoch,
        coalesce(p.floor, {begins.FLOOR}, 0), t.last_seq, :now_ms
-FROM topics AS t
-JOIN subscriptions AS s
-  ON s.tenant = t.tenant AND s.subscription_id IN (SELECT value FROM json_each(:followers))
+FROM topics AS t CROSS JOIN (SELECT DISTINCT value FROM json_each(:followers)) AS f
+CROSS JOIN subscriptions AS s ON s.subscription_id = f.value AND s.tenant = t.tenant
 LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id
 {begins.JOIN}
 WHERE t.topic_id = :topic_id

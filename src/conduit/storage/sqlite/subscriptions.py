@@ -118,6 +118,7 @@ _open = Query(
 )
 _PASSED = f"SELECT coalesce(sum(max(0, cursor - first_seq + 1)), 0) FROM ({_ROWS})"
 
+# CROSS keeps the order of the tables: SQLite would look through all subscriptions of the tenant.
 _progress_in = Query(
     f"""
     SELECT json_group_array({_ROW}) FROM (
@@ -125,9 +126,9 @@ _progress_in = Query(
              coalesce(p.cursor, s.begun) AS cursor, coalesce(p.open, x'') AS open, {_PAGES} AS pages
       FROM (
         SELECT s.subscription_id, {begins.FLOOR} AS begun
-        FROM subscriptions AS s {begins.JOIN}
-        WHERE s.subscription_id IN (SELECT value FROM json_each(:subscription_ids))
-          AND s.tenant = (SELECT tenant FROM topics WHERE topic_id = :topic_id)
+        FROM (SELECT DISTINCT value FROM json_each(:subscription_ids)) AS asked
+        CROSS JOIN subscriptions AS s ON s.subscription_id = asked.value {begins.JOIN}
+        WHERE s.tenant = (SELECT tenant FROM topics WHERE topic_id = :topic_id)
       ) AS s
       LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = :topic_id
     ) WHERE floor IS NOT NULL
