@@ -11,12 +11,13 @@ the time, when garbage is collected, and at the end a pause has to stop it.
 from __future__ import annotations
 
 import functools
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bench import filling_much, wire
+from bench import devtools, filling_much, wire
 from bench.dashboard import IS_OVER, LARGE, PUBLISHES_PER_S, calm, filled, publish
 from bench.filling_much import Much
 from bench.harness import Case, Checks, Outcome, percentile
@@ -149,17 +150,15 @@ def _live(seconds: int) -> Outcome:
             body = {"name": LIVE_TOPIC, "retention": retention}
             wire.call(server.port, "POST", "/api/topics", body)
             signs = counters(1)
-            with Load(_flood, server.port, signs) as load, _browser() as page:
+            url = f"http://127.0.0.1:{server.port}/ui/messages?topic={LIVE_TOPIC}&read=live"
+            with Load(_flood, server.port, signs) as load, devtools.page(url, 1440, 900) as page:
                 load.wait_ready()
-                page.goto(
-                    f"http://127.0.0.1:{server.port}/ui/messages?topic={LIVE_TOPIC}&read=live"
-                )
-                page.get_by_text("Connected").wait_for()
+                page.wait_for(_says("Connected"))
                 busy = Busy(server)
                 load.go()
-                page.get_by_text("Sampled: showing").wait_for()
+                page.wait_for(_says("Sampled: showing"))
                 answers_ms, heaps_mib = _looked_at(page, seconds)
-                frames_ms = page.evaluate("window.framesMs")
+                frames_ms = page.evaluate("window.framesMs", list)
                 cores = busy.cores()
                 pause_ms = _paused(page)
                 signs[IS_OVER] = 1
@@ -183,39 +182,37 @@ def _live(seconds: int) -> Outcome:
     return outcome
 
 
-def _looked_at(page: Page, seconds: int) -> tuple[list[float], list[float]]:
+def _says(text: str) -> str:
+    return f"document.body?.innerText.includes({json.dumps(text)})"
+
+
+def _looked_at(page: devtools.Page, seconds: int) -> tuple[list[float], list[float]]:
     """How long the page took to answer each time, in milliseconds; its memory after each part, in MiB."""
     answers_ms: list[float] = []
     heaps_mib: list[float] = []
-    page.evaluate(_FRAMES)
+    page.evaluate(f"({_FRAMES})(), 0", int)
     for _ in range(LOOKS):
         until = time.monotonic() + seconds / LOOKS
         while time.monotonic() < until:
             began = time.perf_counter()
-            page.evaluate("document.querySelectorAll('[role=row]').length")
+            page.evaluate("document.querySelectorAll('[role=row]').length", int)
             answers_ms.append((time.perf_counter() - began) * 1000)
             time.sleep(0.1)
-        heaps_mib.append(_heap_mib(page))
+        page.send("HeapProfiler.collectGarbage")
+        heaps_mib.append(float(page.send("Runtime.getHeapUsage")["usedSize"]) / _MIB)
     return answers_ms, heaps_mib
 
 
-def _heap_mib(page: Page) -> float:
-    session = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.collectGarbage")
-    used = float(session.send("Runtime.getHeapUsage")["usedSize"])
-    session.detach()
-    return used / _MIB
-
-
-def _paused(page: Page) -> float:
+def _paused(page: devtools.Page) -> float:
     """How long it took from the click until the page was paused, in milliseconds. Nothing moves then."""
     began = time.perf_counter()
-    page.get_by_role("button", name="Pause").click()
-    page.get_by_role("button", name="Go on").wait_for()
+    page.click("[...document.querySelectorAll('button')].find(e => e.innerText === 'Pause')")
+    page.wait_for(_says("Go on"))
     took_ms = (time.perf_counter() - began) * 1000
-    shown = page.get_by_role("table").inner_text()
+    table = "document.querySelector('[role=table]').innerText"
+    shown = page.evaluate(table, str)
     time.sleep(1.0)
-    if page.get_by_role("table").inner_text() != shown:
+    if page.evaluate(table, str) != shown:
         raise RuntimeError("the page goes on though it is paused")
     return took_ms
 
