@@ -42,7 +42,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages test test-lowest services test-fast lint format types crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages compiled test test-lowest services test-fast lint format types crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -79,13 +79,18 @@ dashboard-types: setup ## the shapes of the API's answers, for the dashboard, fr
 	$(BIN)/python -m tools.dashboard_types
 
 test: setup services ## style, types and all tests, with WORKERS (6) at a time; CI runs this and test-lowest
-	@$(MAKE) --no-print-directory --jobs 2 lint types pages
+	@$(MAKE) --no-print-directory --jobs 2 lint types pages compiled
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal || \
 		{ [ $$? -eq 1 ] && $(BIN)/python -m tools.second_try; }
 
 # After each other: both install what the dashboard is built with.
 pages: dashboard
 	@$(DASHBOARD) check
+
+# What pytest makes of the tests is kept: else each worker does it, all at the same time. What is wrong with
+# them is seen when they run.
+compiled: setup
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
 
 test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
 	$(BIN)/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal

@@ -64,6 +64,16 @@ def pytest_report_header() -> str:
     return f"files: {tempfile.gettempdir()}"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    # Nothing of what is made now is garbage.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes.mark(items)
 

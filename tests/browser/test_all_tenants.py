@@ -108,7 +108,7 @@ def test_a_narrow_page_says_which_tenant_was_chosen(browser, guarded):
         page.get_by_text("No tenant is chosen.").wait_for()
         assert said.count() == 0
         page.goto(f"{guarded.server.url}/ui/topics?tenant=default")
-        page.get_by_role("banner").get_by_text("(own)").wait_for()
+        page.get_by_role("banner").get_by_text("(own)", exact=True).wait_for()
         page.set_viewport_size({"width": 1440, "height": 900})
         said.wait_for(state="hidden")
         page.get_by_label("Tenant", exact=True).wait_for()

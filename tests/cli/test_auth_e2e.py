@@ -12,7 +12,7 @@ import pytest
 from conduit.cli.exits import Exit
 from tests.cli.command import Conduit
 from tests.cli.terminal import Terminal
-from tests.cli.test_completion import completed
+from tests.cli.test_completion import completed, offered
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.e2e
@@ -155,11 +155,11 @@ def test_a_key_is_typed_into_a_context_and_not_shown(
     conduit.ok("topic", "create", topic)
     assert admin_key not in conduit.ok("context", "ls").out
     # The shell is told names with it, too.
-    assert completed(f"conduit topic get {topic[:5]}", **here) == [topic]
+    assert offered(f"conduit topic get {topic[:5]}", **here) == [topic]
     key_id = conduit.ok("key", "create", "x", "--scope", "publish").json["id"]
-    assert key_id in completed("conduit key get ", **here)
-    assert completed("conduit tenant get def", **here) == ["default"]
-    assert completed("conduit stats --context ", **here) == ["prod"]
+    assert key_id in offered("conduit key get ", **here)
+    assert offered("conduit tenant get def", **here) == ["default"]
+    assert offered("conduit stats --context ", **here) == ["prod"]
     conduit.ok("context", "use", "--none")
     assert completed(f"conduit topic get {topic[:5]}", **here) == []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,11 @@ class Guard:
         finally:
             self._unmarked = None
 
-    def _audit(self, event: str, args: tuple[object, ...]) -> None:
-        if event in EVENTS:
+    def _audit(
+        self, event: str, args: tuple[object, ...], events: Collection[str] = EVENTS
+    ) -> None:
+        # Bound here, as there are no globals any more at the interpreter's end.
+        if event in events:
             self._refuse(f"{event} {args}")
 
     def _guarded(self, name: str, start: Callable[..., Any]) -> Callable[..., Any]:
