@@ -8,9 +8,11 @@ from conduit.core.message import Retention, SubscriptionSettings
 from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt, StartPosition
+from conduit.storage import slices
 from conduit.storage.base import Rule, Start
 from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
+from tests.broker.nodes import begun
 from tests.broker.stores import FailingStore, SlowStore
 
 T = DEFAULT_TENANT
@@ -283,3 +285,19 @@ async def test_a_seek_says_that_a_topic_went_before_it_was_its_turn(bench: Bench
         epoch = (await topics.create(T, "a.b")).epoch if is_made_anew else ""
     moved = await seeking
     assert said(moved.gaps) == [("a.b", 2, None, "epoch_changed", epoch)]
+
+
+async def test_followers_that_are_deleted_while_they_are_listed_do_not_end_the_list(monkeypatch):
+    monkeypatch.setattr(slices, "SLICE_COUNT", 2)
+    async with running_broker() as bench:
+        subscriptions, settings = bench.broker.subscriptions, bench.durable_settings()
+        for number in range(99):
+            await subscriptions.create(T, f"s{number:02}", "t", settings, None)
+        listing = begun(subscriptions.list(T, q=None, topic="t", limit=3, after=None))
+        await asyncio.sleep(0)
+        await subscriptions.delete(T, "s00")
+        assert not listing.done()
+        page = await listing
+        assert page.next_after is not None
+        names = [view.record.name for view in page.views]
+        assert names == [f"s{number:02}" for number in range(1, 1 + len(names))]

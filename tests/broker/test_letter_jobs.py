@@ -11,6 +11,7 @@ from conduit.protocol.frames import Ack, Reject
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
+from tests.broker.nodes import begun
 from tests.storage.given import letters_count
 
 T = DEFAULT_TENANT
@@ -177,7 +178,7 @@ async def test_what_a_cancelled_discard_is_deleting_then_counts():
 
 
 class HesitatingStore(MemoryStore):
-    """It finds dead letters once, and then when it may."""
+    """When it looks for dead letters the second time, it answers when it may."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,7 +186,7 @@ class HesitatingStore(MemoryStore):
 
     async def dead_find(self, tenant, dead_ids):
         self.asked_count += 1
-        if self.asked_count > 1:
+        if self.asked_count == 2:
             await self.may.wait()
         return await super().dead_find(tenant, dead_ids)
 
@@ -202,6 +203,25 @@ async def test_what_a_cancelled_redrive_is_opening_then_is_delivered_and_counts(
         store.may.set()
         await bench.until(lambda: job.redriven_count == 3)
         assert all(letter.redriven_at_ms for letter in await letters(bench))
+
+
+async def test_cancelled_jobs_keep_their_place_and_are_waited_for_until_they_are_over():
+    store = HesitatingStore()
+    async with running_broker(store) as bench:
+        await die(bench, "t", count=1)
+        jobs = bench.broker.dead_letters.jobs
+        for _ in range(JOBS_RUNNING_MAX):
+            job = redriving(bench, ALL, rate_per_s=1e9, max_count=9)
+            await bench.rest()
+            jobs.cancel(T, job.job_id)
+        with pytest.raises(LimitReached):
+            redriving(bench, ALL, rate_per_s=1e9, max_count=9)
+        stopping = begun(jobs.stop())
+        await bench.rest()
+        assert not stopping.done()
+        store.may.set()
+        await stopping
+        assert sum(job.redriven_count for job in jobs.all(T)) == 1
 
 
 class DeletingStore(MemoryStore):

@@ -180,6 +180,34 @@ async def test_of_many_that_are_redriven_it_is_known_which_were(scene: Scene, mo
     await until(lambda: own.seqs[5:] == [2, 3])
 
 
+@pytest.mark.parametrize("place", ["a", "b"])
+async def test_what_is_to_other_topics_than_is_meant_is_not_changed(place, scene: Scene):
+    """Its name was that of another one when it was looked at, which whoever asks may manage."""
+    name = scene.company.name_for(place, "p")
+    await scene.company["a"].client().subscribe(name)
+    await scene.company["a"].bench.broker.news.catch_up()
+    subscriptions = scene.subscriptions
+    acts = {
+        "update": lambda pattern: subscriptions.update(
+            T, name, {"max_in_flight": 5}, pattern=pattern
+        ),
+        "pause": lambda pattern: subscriptions.pause(T, name, pattern=pattern),
+        "resume": lambda pattern: subscriptions.resume(T, name, pattern=pattern),
+        "seek": lambda pattern: subscriptions.seek(T, name, "new", dry_run=False, pattern=pattern),
+        "delete": lambda pattern: subscriptions.delete(T, name, pattern=pattern),
+    }
+    before = (await subscriptions.get(T, name)).record
+    for act in acts.values():
+        with pytest.raises(NotFound, match="is another one now") as caught:
+            await act("secret.>")
+        assert caught.value.code == "subscription_not_found"
+    assert (await subscriptions.get(T, name)).record == before
+    for act in acts.values():
+        await act("t")
+    with pytest.raises(NotFound):
+        await subscriptions.get(T, name)
+
+
 async def test_one_that_is_not_there_is_not_found(scene: Scene):
     for name in (scene.company.name_for("a", "x"), scene.company.name_for("b", "x")):
         for act in (scene.subscriptions.get, scene.subscriptions.pause, scene.subscriptions.delete):

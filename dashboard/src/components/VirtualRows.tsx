@@ -17,7 +17,7 @@ interface VirtualRowsProps<Item> {
   readonly list: Pages & Dated;
   /** What it says behind that. */
   readonly note?: ReactNode;
-  readonly row: (item: Item, index: number) => ReactNode;
+  readonly row: (item: Item, index: number, isGone: boolean) => ReactNode;
   readonly rowPx?: number;
 }
 
@@ -63,14 +63,15 @@ export function VirtualRows<Item>({
             {shown.map(({ index, start }) => {
               const item = still[index];
               if (item === undefined) return null;
+              const isGone = gone.has(keyOf(item));
               return (
                 <div
-                  className={`absolute inset-x-0 top-0 ${gone.has(keyOf(item)) ? GONE : ""}`}
+                  className={`absolute inset-x-0 top-0 ${isGone ? GONE : ""}`}
                   key={keyOf(item)}
                   role="presentation"
                   style={{ height: rowPx, transform: `translateY(${start}px)` }}
                 >
-                  {row(item, index)}
+                  {row(item, index, isGone)}
                 </div>
               );
             })}

@@ -1,7 +1,7 @@
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Meanwhile } from "@/components/Meanwhile";
-import { standing, useStill } from "@/components/useStill";
+import { GONE_MAX_COUNT, standing, useStill } from "@/components/useStill";
 
 interface Item {
   readonly id: string;
@@ -37,6 +37,16 @@ describe("rows that stand still", () => {
   it("are as they are now", () => {
     const now = [{ id: "b", word: "later" }, ...items("a")];
     expect(standing(items("b", "a"), now, keyOf).rows).toEqual(now);
+  });
+
+  it("are those of now when too many are gone", () => {
+    const ids = Array.from({ length: GONE_MAX_COUNT + 1 }, (_, at) => `${at}`);
+    expect(kept(items(...ids, "a"), items("b", "a"))).toEqual({
+      gone: [],
+      newCount: 0,
+      rows: "ba",
+    });
+    expect(kept(items(...ids.slice(1), "a"), items("b", "a")).gone).toHaveLength(GONE_MAX_COUNT);
   });
 
   it("are none of what was emptied", () => {

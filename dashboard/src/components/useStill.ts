@@ -8,6 +8,9 @@ export interface Standing<Item> {
   readonly rows: readonly Item[];
 }
 
+/** Rows of what is gone that are kept. Beyond that nobody finds his way, and the list begins anew. */
+export const GONE_MAX_COUNT = 200;
+
 /** The rows as they were, each as it is now, and below them what comes after the last of them. */
 export function standing<Item>(
   before: readonly Item[],
@@ -21,6 +24,7 @@ export function standing<Item>(
   const last = now.findLastIndex((item) => keys.has(keyOf(item)));
   const rows = [...before.map((item) => current.get(keyOf(item)) ?? item), ...now.slice(last + 1)];
   const gone = new Set([...keys].filter((key) => !current.has(key)));
+  if (gone.size > GONE_MAX_COUNT) return { gone: new Set(), newCount: 0, rows: now };
   return { gone, newCount: now.length - (rows.length - gone.size), rows };
 }
 

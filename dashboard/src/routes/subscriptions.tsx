@@ -2,6 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { Plus, RefreshCw } from "lucide-react";
 import { useCallback, useState } from "react";
+import { useCaller } from "@/api/caller";
 import { Button } from "@/components/Button";
 import { foreign } from "@/components/foreign";
 import { useSearched } from "@/components/lists";
@@ -23,6 +24,9 @@ export function SubscriptionsPage() {
   const navigate = route.useNavigate();
   const unable = useReasonAgainst("manage");
   const found = useInfiniteQuery({ ...subscriptionPagesQuery(q), enabled: unable === null });
+  const { tenant } = useCaller();
+  // Another search is another list, whose rows have not stood still before.
+  const list = JSON.stringify([tenant, q]);
   const [creating, setCreating] = useState(false);
   const search = useCallback(
     (typed: string) =>
@@ -60,7 +64,7 @@ export function SubscriptionsPage() {
           <Nothing create={create} onClear={() => search("")} q={q} />
         )}
         {subscriptions.length > 0 && (
-          <SubscriptionTable list={found} subscriptions={subscriptions} />
+          <SubscriptionTable key={list} list={found} subscriptions={subscriptions} />
         )}
       </Allowed>
       {creating && <CreateSubscription onClose={() => setCreating(false)} />}

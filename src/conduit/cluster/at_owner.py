@@ -104,31 +104,50 @@ class AtOwner:
         """See `Subscriptions.create`; nobody has it before it is there."""
         return await self._here.create(tenant, name, pattern, settings, start)
 
-    async def update(self, tenant: str, name: str, changes: dict[str, object]) -> SubscriptionView:
+    async def update(
+        self, tenant: str, name: str, changes: dict[str, object], *, pattern: str | None = None
+    ) -> SubscriptionView:
         """See `Subscriptions.update`."""
-        errand = Errand("", tenant, [name], changes=changes)
+        errand = Errand("", tenant, [name], changes=changes, pattern=pattern)
         return await self._change(
-            Kind.UPDATE, errand, lambda: self._here.update(tenant, name, changes)
+            Kind.UPDATE, errand, lambda: self._here.update(tenant, name, changes, pattern=pattern)
         )
 
-    async def pause(self, tenant: str, name: str) -> SubscriptionView:
+    async def pause(
+        self, tenant: str, name: str, *, pattern: str | None = None
+    ) -> SubscriptionView:
         """See `Subscriptions.pause`."""
-        errand = Errand("", tenant, [name])
-        return await self._change(Kind.PAUSE, errand, lambda: self._here.pause(tenant, name))
+        errand = Errand("", tenant, [name], pattern=pattern)
+        return await self._change(
+            Kind.PAUSE, errand, lambda: self._here.pause(tenant, name, pattern=pattern)
+        )
 
-    async def resume(self, tenant: str, name: str) -> SubscriptionView:
+    async def resume(
+        self, tenant: str, name: str, *, pattern: str | None = None
+    ) -> SubscriptionView:
         """See `Subscriptions.resume`."""
-        errand = Errand("", tenant, [name])
-        return await self._change(Kind.RESUME, errand, lambda: self._here.resume(tenant, name))
+        errand = Errand("", tenant, [name], pattern=pattern)
+        return await self._change(
+            Kind.RESUME, errand, lambda: self._here.resume(tenant, name, pattern=pattern)
+        )
 
-    async def delete(self, tenant: str, name: str) -> None:
+    async def delete(self, tenant: str, name: str, *, pattern: str | None = None) -> None:
         """See `Subscriptions.delete`. Raises Unavailable without its owner."""
-        if await self._ask(Kind.DELETE, Errand("", tenant, [name]), bytes) is None:
-            await self._here.delete(tenant, name)
+        errand = Errand("", tenant, [name], pattern=pattern)
+        if await self._ask(Kind.DELETE, errand, bytes) is None:
+            await self._here.delete(tenant, name, pattern=pattern)
         else:
             await self._hear_of_it()
 
-    async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
+    async def seek(
+        self,
+        tenant: str,
+        name: str,
+        start: StartSpec,
+        *,
+        dry_run: bool,
+        pattern: str | None = None,
+    ) -> Moved:
         """See `Subscriptions.seek`. Raises Unavailable without its owner, and LimitReached
         `payload_too_large` for a start that could not be told to an owner elsewhere, wherever it is."""
         async with self._large_starts.unpacked(tenant, "", start):
@@ -140,10 +159,10 @@ class AtOwner:
                     code="payload_too_large",
                     field="start",
                 )
-            errand = Errand("", tenant, [name], start=text, dry_run=dry_run)
+            errand = Errand("", tenant, [name], start=text, dry_run=dry_run, pattern=pattern)
             moved = await self._ask(Kind.SEEK, errand, errands.decode_moved)
         if moved is None:
-            return await self._here.seek(tenant, name, start, dry_run=dry_run)
+            return await self._here.seek(tenant, name, start, dry_run=dry_run, pattern=pattern)
         return moved
 
     async def redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:

@@ -58,6 +58,8 @@ class Errand(msgspec.Struct, array_like=True, frozen=True):
     at_ms: int = 0
     topic: str | None = None
     """Of the topics of each only this one, for GET."""
+    pattern: str | None = None
+    """Only a subscription that is to these topics is changed."""
 
 
 class _Outcome(msgspec.Struct, array_like=True, frozen=True):
@@ -102,6 +104,7 @@ def decode_errand(body: bytes) -> Errand:
         check_text(name, "names", NAME_LENGTH_MAX)
     check_text(errand.after or "", "after", NAME_LENGTH_MAX)
     check_text(errand.topic or "", "topic", NAME_LENGTH_MAX)
+    check_text(errand.pattern or "", "pattern", NAME_LENGTH_MAX)
     return errand
 
 

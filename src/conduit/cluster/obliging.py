@@ -135,25 +135,30 @@ class Obliging:
         return encode_answer(await some(errand.tenant, errand.names, errand.topic))
 
     async def _update(self, errand: Errand) -> bytes:
-        update = self._broker.subscriptions.update
-        return encode_answer([await update(errand.tenant, errand.names[0], dict(errand.changes))])
+        update, name = self._broker.subscriptions.update, errand.names[0]
+        changes = dict(errand.changes)
+        return encode_answer([await update(errand.tenant, name, changes, pattern=errand.pattern)])
 
     async def _pause(self, errand: Errand) -> bytes:
         pause = self._broker.subscriptions.pause
-        return encode_answer([await pause(errand.tenant, errand.names[0])])
+        return encode_answer([await pause(errand.tenant, errand.names[0], pattern=errand.pattern)])
 
     async def _resume(self, errand: Errand) -> bytes:
         resume = self._broker.subscriptions.resume
-        return encode_answer([await resume(errand.tenant, errand.names[0])])
+        return encode_answer([await resume(errand.tenant, errand.names[0], pattern=errand.pattern)])
 
     async def _delete(self, errand: Errand) -> bytes:
-        await self._broker.subscriptions.delete(errand.tenant, errand.names[0])
+        delete = self._broker.subscriptions.delete
+        await delete(errand.tenant, errand.names[0], pattern=errand.pattern)
         return b"\xc0"
 
     async def _seek(self, errand: Errand) -> bytes:
         seek = self._broker.subscriptions.seek
         start, name = start_of(errand), errand.names[0]
-        return encode_answer(await seek(errand.tenant, name, start, dry_run=errand.dry_run))
+        dry_run, pattern = errand.dry_run, errand.pattern
+        return encode_answer(
+            await seek(errand.tenant, name, start, dry_run=dry_run, pattern=pattern)
+        )
 
     async def _topics(self, errand: Errand) -> bytes:
         topics, name = self._broker.subscriptions.topics, errand.names[0]

@@ -44,10 +44,11 @@ export function LetterTable(props: LetterTableProps) {
       </div>
     </div>
   );
-  const row = (letter: Letter, index: number) => (
+  const row = (letter: Letter, index: number, isGone: boolean) => (
     <Row
       index={index}
-      isChosen={chosen.has(letter.id)}
+      isChosen={!isGone && chosen.has(letter.id)}
+      isGone={isGone}
       isOpen={letter.id === open}
       letter={letter}
       look={look}
@@ -105,13 +106,15 @@ function ChooseAll({
 interface RowProps {
   readonly index: number;
   readonly isChosen: boolean;
+  /** It may have the focus still; it cannot be chosen any more. */
+  readonly isGone: boolean;
   readonly isOpen: boolean;
   readonly letter: Letter;
   readonly look: keyof typeof GRIDS;
   readonly onChoose: (ids: readonly string[], isChosen: boolean) => void;
 }
 
-function Row({ index, isChosen, isOpen, letter, look, onChoose }: RowProps) {
+function Row({ index, isChosen, isGone, isOpen, letter, look, onChoose }: RowProps) {
   return (
     <div
       aria-rowindex={index + 2}
@@ -120,10 +123,11 @@ function Row({ index, isChosen, isOpen, letter, look, onChoose }: RowProps) {
     >
       <div className="relative z-10" role="cell">
         <input
+          aria-disabled={isGone || undefined}
           aria-label={`Choose ${letter.topic} number ${letter.seq}`}
           checked={isChosen}
           className="block size-4"
-          onChange={({ target }) => onChoose([letter.id], target.checked)}
+          onChange={({ target }) => !isGone && onChoose([letter.id], target.checked)}
           type="checkbox"
         />
       </div>

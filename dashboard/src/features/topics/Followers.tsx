@@ -45,7 +45,7 @@ function List({ topic }: { readonly topic: string }) {
             The lag is how many messages of this topic each has not settled. All else is of all its
             topics.
           </p>
-          <SubscriptionTable list={found} subscriptions={subscriptions} topic={topic} />
+          <SubscriptionTable key={topic} list={found} subscriptions={subscriptions} topic={topic} />
         </>
       )}
     </div>

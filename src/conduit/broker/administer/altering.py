@@ -48,14 +48,16 @@ class Altering:
         tenant: str,
         name: str,
         work: Callable[[Change, SubscriptionRecord], Awaitable[None]],
+        pattern: str | None = None,
     ) -> SubscriptionRecord:
-        """`work(change, record)`, with methods of this, when it is the subscription's turn.
+        """`work(change, record)`, with methods of this, when it is the subscription's turn. `pattern`: only
+        if it is to these topics.
 
         Raises NotFound `subscription_not_found`, and as `Changes.make`: what takes too long goes on.
         """
 
         async def change_it(change: Change) -> SubscriptionRecord:
-            record = self._owned.get(tenant, name)
+            record = self._owned.meant(tenant, name, pattern)
             await work(change, record)
             return record
 

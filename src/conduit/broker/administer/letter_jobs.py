@@ -65,7 +65,9 @@ class LetterJobs:
         """Cancel the jobs that run, and wait for them. Idempotent."""
         tasks = list(self._tasks.values())
         for task in tasks:
-            task.cancel()
+            # One that was cancelled is at its last letters.
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def start(
@@ -80,7 +82,8 @@ class LetterJobs:
         """Start a job for the newest `max_count` that are meant, oldest first. A redrive of those that match
         a filter takes only what was not redriven yet. Raises LimitReached."""
         jobs = self._jobs.setdefault(tenant, {})
-        running = sum(job.state == "running" for job in jobs.values())
+        # Also those that were cancelled and are at their last letters.
+        running = sum(job_id in self._tasks for job_id in jobs)
         if running >= JOBS_RUNNING_MAX:
             raise LimitReached(f"as many jobs are running as may: {JOBS_RUNNING_MAX}")
         if len(jobs) >= JOBS_COUNT_MAX:

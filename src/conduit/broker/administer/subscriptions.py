@@ -106,7 +106,12 @@ class Subscriptions:
         """One of them. Raises NotFound `subscription_not_found`."""
         return await self._viewing.one(self._owned.get(tenant, name))
 
-    async def update(self, tenant: str, name: str, changes: dict[str, object]) -> SubscriptionView:
+    # With `pattern`, what changes one is only for one that is to these topics: another one of its name is not
+    # found.
+
+    async def update(
+        self, tenant: str, name: str, changes: dict[str, object], *, pattern: str | None = None
+    ) -> SubscriptionView:
         """Change settings, from the next delivery on. `ack` and `order` cannot change."""
         for field in changes:
             if field not in RANGES:
@@ -119,36 +124,50 @@ class Subscriptions:
         async def update(change: Change, record: SubscriptionRecord) -> None:
             await self._altering.configure(change, record, changed)
 
-        return await self._changed(await self._altering.make(tenant, name, update))
+        return await self._changed(await self._altering.make(tenant, name, update, pattern))
 
-    async def pause(self, tenant: str, name: str) -> SubscriptionView:
+    async def pause(
+        self, tenant: str, name: str, *, pattern: str | None = None
+    ) -> SubscriptionView:
         """Hand out nothing until `resume`; what is out may still be settled."""
-        return await self._pause(tenant, name, paused=True)
+        return await self._pause(tenant, name, pattern, paused=True)
 
-    async def resume(self, tenant: str, name: str) -> SubscriptionView:
+    async def resume(
+        self, tenant: str, name: str, *, pattern: str | None = None
+    ) -> SubscriptionView:
         """Go on where it was paused."""
-        return await self._pause(tenant, name, paused=False)
+        return await self._pause(tenant, name, pattern, paused=False)
 
-    async def _pause(self, tenant: str, name: str, *, paused: bool) -> SubscriptionView:
+    async def _pause(
+        self, tenant: str, name: str, pattern: str | None, *, paused: bool
+    ) -> SubscriptionView:
         async def pause(change: Change, record: SubscriptionRecord) -> None:
             await self._altering.configure(change, record, lambda known: (known.settings, paused))
 
-        record = await self._altering.make(tenant, name, pause)
+        record = await self._altering.make(tenant, name, pause, pattern)
         state = "paused" if paused else "resumed"
         logger.info("subscription %s is %s", named(name, tenant), state)
         return await self._changed(record)
 
-    async def delete(self, tenant: str, name: str) -> None:
+    async def delete(self, tenant: str, name: str, *, pattern: str | None = None) -> None:
         """Forget it; its subscribers are unsubscribed. Its dead letters stay."""
-        await self._altering.make(tenant, name, self._altering.delete)
+        await self._altering.make(tenant, name, self._altering.delete, pattern)
 
-    async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
+    async def seek(
+        self,
+        tenant: str,
+        name: str,
+        start: StartSpec,
+        *,
+        dry_run: bool,
+        pattern: str | None = None,
+    ) -> Moved:
         """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places, and
         what `start` asks for and is not there. With `dry_run` nothing changes.
 
         Raises InvalidRequest, NotFound `subscription_not_found`.
         """
-        record = self._owned.get(tenant, name)
+        record = self._owned.meant(tenant, name, pattern)
         async with self._starts.line.unpacked(tenant, record.pattern, start):
             return await self._seek_to(record, start, dry_run=dry_run)
 

@@ -11,7 +11,7 @@ from conduit.broker.allowances import Allowance, Allowances
 from conduit.broker.topics import Topic
 from conduit.core.message import SubscriptionRecord
 from conduit.core.sorted_names import SortedNames
-from conduit.core.topics import PatternTrie, matches
+from conduit.core.topics import PatternTrie
 from conduit.errors import NotFound
 from conduit.names import check_subscription
 from conduit.storage.slices import in_slices
@@ -69,6 +69,16 @@ class Durable:
             raise NotFound(f"subscription {name!r} does not exist", code="subscription_not_found")
         return record
 
+    def meant(self, tenant: str, name: str, pattern: str | None) -> SubscriptionRecord:
+        """The same, if it is to these topics: else its name was another subscription's."""
+        record = self.get(tenant, name)
+        if pattern not in (None, record.pattern):
+            raise NotFound(
+                f"subscription {name!r} was deleted, and is another one now",
+                code="subscription_not_found",
+            )
+        return record
+
     def everything(self) -> list[SubscriptionRecord]:
         """Of all tenants."""
         return list(self._records.values())
@@ -115,12 +125,7 @@ class Durable:
             found = (each for name in names if (each := self._records.get((tenant, name))))
             meant = (each for each in found if is_meant is None or is_meant(each.pattern))
             first = heapq.nsmallest(limit, [*first, *meant], key=lambda record: record.name)
-        # A name may be another's by now, which may be to other topics.
-        return [
-            each
-            for each in first
-            if self._ids.get(each.subscription_id) is each and matches(each.pattern, topic)
-        ]
+        return first
 
     def followers(self, topic: Topic) -> list[SubscriptionRecord]:
         """The subscriptions that the topic belongs to."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.deliver.settings import DURABLE, RANGES
 from conduit.core.message import SubscriptionSettings
+from conduit.core.topics import matches
 from conduit.names import PATTERN_SCHEMA, SUBSCRIPTION_SCHEMA
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import (
@@ -95,10 +96,14 @@ class SubscriptionQuery(Page):
     )
 
 
-def check_own(shared: Shared, caller: Principal, name: str) -> None:
-    """Raise Forbidden if the subscription is to topics that the caller may not manage."""
-    if not caller.is_whole("manage"):
-        check_pattern(caller, name, shared.subscriptions.pattern_of(caller.tenant, name))
+def check_own(shared: Shared, caller: Principal, name: str) -> str | None:
+    """What the subscription is to, if the caller may not manage all topics: its name may become another
+    subscription's, which is not meant then. Raises Forbidden if it is to topics that he may not manage."""
+    if caller.is_whole("manage"):
+        return None
+    pattern = shared.subscriptions.pattern_of(caller.tenant, name)
+    check_pattern(caller, name, pattern)
+    return pattern
 
 
 def check_pattern(caller: Principal, name: str, pattern: str) -> None:
@@ -146,8 +151,13 @@ async def list_subscriptions(
     )
     following = page.next_after and encode_cursor("subscriptions", page.next_after)
     # A name may have become another subscription's since it was looked up.
-    meant = [view for view in page.views if is_meant is None or is_meant(view.record.pattern)]
-    return reply(SubscriptionList([show(view) for view in meant], following))
+    shown = [
+        show(view)
+        for view in page.views
+        if (is_meant is None or is_meant(view.record.pattern))
+        and (query.topic is None or matches(view.record.pattern, query.topic))
+    ]
+    return reply(SubscriptionList(shown, following))
 
 
 @router.post(
@@ -233,9 +243,9 @@ async def change_subscription(
     shared: Shared, caller: Managing, origin: From, name: SubscriptionName, body: SubscriptionChange
 ) -> Response:
     """Change settings; what is in flight keeps its deadlines."""
-    check_own(shared, caller, name)
+    pattern = check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.change", name):
-        view = await shared.subscriptions.update(caller.tenant, name, body.given())
+        view = await shared.subscriptions.update(caller.tenant, name, body.given(), pattern=pattern)
     await shared.audit.done(caller, origin, "subscription.change", name, **body.given())
     return reply(show(view))
 
@@ -250,9 +260,9 @@ async def delete_subscription(
     shared: Shared, caller: Managing, origin: From, name: SubscriptionName
 ) -> Response:
     """Delete a subscription with its progress; its dead letters stay."""
-    check_own(shared, caller, name)
+    pattern = check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.delete", name):
-        await shared.subscriptions.delete(caller.tenant, name)
+        await shared.subscriptions.delete(caller.tenant, name, pattern=pattern)
     await shared.audit.done(caller, origin, "subscription.delete", name)
     return Response(status_code=204)
 
@@ -266,10 +276,10 @@ async def seek(
     shared: Shared, caller: Managing, origin: From, name: SubscriptionName, body: Seek
 ) -> Response:
     """Move a subscription back or forth; what was unsettled is forgotten."""
-    check_own(shared, caller, name)
+    pattern = check_own(shared, caller, name)
     seek = shared.subscriptions.seek
     async with shared.audit.if_unsure(caller, origin, "subscription.seek", name):
-        moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run)
+        moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run, pattern=pattern)
     if not body.dry_run:
         start = msgspec.to_builtins(body.start)
         if isinstance(start, dict) and "positions" in start:
@@ -285,9 +295,9 @@ async def seek(
 )
 async def pause(shared: Shared, caller: Managing, origin: From, name: SubscriptionName) -> Response:
     """Stop delivering; messages go on being kept."""
-    check_own(shared, caller, name)
+    pattern = check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.pause", name):
-        view = await shared.subscriptions.pause(caller.tenant, name)
+        view = await shared.subscriptions.pause(caller.tenant, name, pattern=pattern)
     await shared.audit.done(caller, origin, "subscription.pause", name)
     return reply(show(view))
 
@@ -301,8 +311,8 @@ async def resume(
     shared: Shared, caller: Managing, origin: From, name: SubscriptionName
 ) -> Response:
     """Deliver again."""
-    check_own(shared, caller, name)
+    pattern = check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.resume", name):
-        view = await shared.subscriptions.resume(caller.tenant, name)
+        view = await shared.subscriptions.resume(caller.tenant, name, pattern=pattern)
     await shared.audit.done(caller, origin, "subscription.resume", name)
     return reply(show(view))

@@ -70,8 +70,8 @@ def _uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        while signal.sigtimedwait(_ENDS, 0) is not None:
-            continue
+        while late := signal.sigpending().intersection(_ENDS):
+            signal.sigwait(late)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
