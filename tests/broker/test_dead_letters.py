@@ -184,6 +184,7 @@ async def test_so_many_jobs_run_at_once_and_no_more(bench: Bench):
     with pytest.raises(LimitReached):
         dead_letters.jobs.start(T, ALL, **SLOW)
     dead_letters.jobs.cancel(T, jobs[0].job_id)
+    await bench.rest()
     dead_letters.jobs.start(T, ALL, **SLOW)
 
 

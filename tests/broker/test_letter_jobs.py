@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from conduit.broker.administer import letter_acts
 from conduit.broker.administer.letter_jobs import BATCH_MAX_COUNT, JOBS_RUNNING_MAX, Chosen
-from conduit.errors import LimitReached, StoreUnavailable
+from conduit.errors import LimitReached, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Reject
 from conduit.storage.dead_letters import DeadFilter
@@ -222,6 +223,28 @@ async def test_cancelled_jobs_keep_their_place_and_are_waited_for_until_they_are
         store.may.set()
         await stopping
         assert sum(job.redriven_count for job in jobs.all(T)) == 1
+
+
+async def test_letters_whose_owner_has_not_answered_are_looked_up_and_not_failed(monkeypatch):
+    monkeypatch.setattr(letter_acts, "WAIT_AGAIN_S", 0.0)
+    async with running_broker() as bench:
+        await die(bench, "t", count=3)
+        jobs = bench.broker.dead_letters.jobs
+        redrive = jobs._parts.redrive
+        tries = []
+
+        async def losing(tenant, places, at_ms):
+            tries.append(len(places))
+            if len(tries) > 1:
+                return await redrive(tenant, places, at_ms)
+            # Of one of them it got no answer before anything was done.
+            await redrive(tenant, places[:2], at_ms)
+            return {place.dead_id: OutcomeUnknown("the link is gone") for place in places}
+
+        jobs._parts = jobs._parts._replace(redrive=losing)
+        job = await ended(bench, redriving(bench, ALL, rate_per_s=1e9, max_count=9))
+        assert (job.state, job.redriven_count, job.failed_count, job.error) == ("done", 3, 0, None)
+        assert tries == [3, 1]
 
 
 class DeletingStore(MemoryStore):

@@ -152,4 +152,15 @@ describe("what is followed live", () => {
     feed.hold("hidden");
     expect(notes(feed)[0]).toBe("3 messages passed while this was not followed");
   });
+
+  it("whose topic is not there asks again now and then, and follows it once it is made", async () => {
+    feed.start();
+    const wire = await opened();
+    wire.says({ code: "topic_not_found", message: "m", ref: "tail", type: "error" });
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect([subscribes(wire), feed.view().problem?.code]).toEqual([2, "topic_not_found"]);
+    wire.says({ ...subscribed, seq: 0 });
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect([subscribes(wire), feed.view().problem]).toEqual([2, null]);
+  });
 });

@@ -34,6 +34,8 @@ interface Place {
 }
 
 const TICK_MS = 1_000;
+/** A topic that is not there may be made, or made anew. */
+const ABSENT_AGAIN_MS = 3_000;
 const REF = "tail";
 
 export class TailFeed {
@@ -204,12 +206,15 @@ export class TailFeed {
 
   #refused(frame: Extract<ServerFrame, { type: "error" }>): void {
     if (frame.ref !== REF) return;
-    if (frame.retry_after_ms !== undefined) {
+    const isAbsent = frame.code === "topic_not_found";
+    const afterMs = frame.retry_after_ms ?? (isAbsent ? ABSENT_AGAIN_MS : undefined);
+    if (afterMs !== undefined) {
       this.#forgetRetry();
-      this.#retry = setTimeout(() => this.#subscribe(), frame.retry_after_ms);
-      return;
+      this.#retry = setTimeout(() => this.#subscribe(), afterMs);
     }
-    this.#problem = { code: frame.code, message: frame.message };
+    if (frame.retry_after_ms === undefined) {
+      this.#problem = { code: frame.code, message: frame.message };
+    }
   }
 
   #forgetRetry(): void {

@@ -286,18 +286,23 @@ function AttentionOf() {
   };
   const items = attention(facts, { own, shown });
   const unseen = [
-    ...unlooked("nodes", unable ?? nodes.error?.message),
-    ...(unwhole || attentive.isError
-      ? unlooked("subscriptions, dead letters and limits", unwhole ?? attentive.error?.message)
-      : staleness(attentive.data)),
-    ...(health.isError ? [`the store (${health.error.message})`] : []),
+    ...unlooked("nodes", unable ?? missing(nodes)),
+    ...unlooked("subscriptions, dead letters and limits", unwhole ?? missing(attentive)),
+    ...staleness(attentive.isError ? undefined : attentive.data),
+    ...unlooked("the store", missing(health)),
   ];
   const seen = { isAnySeen, items, unseen };
   return <Attention away={away} shown={shown} {...seen} />;
 }
 
-function unlooked(what: string, reason: string | undefined): string[] {
-  if (reason === undefined) return [];
+/** Why what was asked for is not there, or is old; null: it is there. */
+function missing({ data, error }: Pick<UseQueryResult, "data" | "error">): string | null {
+  if (error) return error.message;
+  return data === undefined ? "the server was asked, and has not answered yet" : null;
+}
+
+function unlooked(what: string, reason: string | null): string[] {
+  if (reason === null) return [];
   // In the middle of a sentence.
   const part = reason.charAt(0).toLowerCase() + reason.slice(1).replace(/\.$/, "");
   return [`${what} (${part})`];

@@ -21,7 +21,8 @@ import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
 import { parseSearch, stringifySearch } from "@/routes/search";
 
-// What goes without saying is in no address. What an address says that is not understood counts as not said: an old link still shows the page.
+// What goes without saying is in no address. What an address says that is not understood counts as not said: an old link
+// still shows the page. But for what is searched for: that is asked for as it is, and the server says what is wrong with it.
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
 // In seconds since 1970.
 const Moment = z.coerce.number().int().positive().optional().catch(undefined);
@@ -30,12 +31,12 @@ const OverviewSearch = z.object({
   range: z.enum(["5m", "15m", "1h", "6h", "24h"]).default("15m").catch("15m"),
   to: Moment,
 });
-const NamesSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+const NamesSearch = z.object({ q: z.coerce.string().default("") });
 /** `create`: the dialog that makes one opens. */
 const TopicsSearch = NamesSearch.extend({ create: z.literal("true").optional().catch(undefined) });
 const MessagesSearch = z.object({
   ...LookSearch,
-  topic: z.coerce.string().max(255).default("").catch(""),
+  topic: z.coerce.string().default(""),
 });
 const TopicSearch = z.object({
   ...LookSearch,
@@ -49,7 +50,7 @@ const ApiKeysSearch = z.object({
   keys: z.enum(["good", "all"]).default("good").catch("good"),
 });
 const TenantsSearch = z.object({ name: z.string().max(63).optional().catch(undefined) });
-const Filter = z.coerce.string().max(255).default("").catch("");
+const Filter = z.coerce.string().default("");
 const AuditSearch = z.object({
   action: Filter,
   actor: Filter,

@@ -79,7 +79,7 @@ describe("rights", () => {
 
 describe("revoking", () => {
   it("says what closes, and that it is one's own", () => {
-    expect(consequences(key(), false).join(" ")).toContain("never used");
+    expect(consequences(key(), false).join(" ")).toContain("No use of it is known");
     expect(consequences(key({ last_used_at: at(-1) }), true).at(-1)).toContain("signed in");
   });
 });

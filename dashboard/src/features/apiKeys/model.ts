@@ -148,7 +148,9 @@ export function consequences(key: KeyAnswer, isOwn: boolean): string[] {
     "It is refused at once here, and within two seconds on other nodes. Nothing brings it back.",
     "WebSockets that were opened with it are closed, with code 4501.",
     "Tokens that were made of it, and sessions of this dashboard, end with it.",
-    key.last_used_at === null ? "It was never used." : "What still uses it stops working.",
+    key.last_used_at === null
+      ? "No use of it is known; one of the last minute may not be."
+      : "What still uses it stops working.",
     ...(isOwn ? ["You are signed in with it: this page will ask you for another key."] : []),
   ];
 }

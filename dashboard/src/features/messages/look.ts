@@ -12,7 +12,7 @@ export const READS = [
 
 /** `f`: the filter as it is typed. `msg`: the id of the message that is open. */
 export const LookSearch = {
-  f: z.coerce.string().max(1_000).default("").catch(""),
+  f: z.coerce.string().default(""),
   msg: z.coerce.string().max(64).default("").catch(""),
   read: z.enum(["newest", "oldest", "live"]).default("newest").catch("newest"),
 };

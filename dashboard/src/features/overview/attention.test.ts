@@ -181,7 +181,7 @@ describe("what needs attention", () => {
     const [drained] = attention({ nodes: { next: null, nodes: [done] } });
     expect([drained?.what, drained?.why]).toEqual([
       "Node c is drained",
-      "It takes nothing new, and may be stopped, or told to serve again.",
+      "Others run its durable subscriptions, and load balancers send nobody to it; whoever comes is served. It may be stopped, or told to serve again.",
     ]);
     const [unanswered] = attention({
       stats: stats({ unanswered: ["b", "c"], unanswered_count: 2 }),

@@ -11,11 +11,14 @@ const DISK_FREE_LEAST_BYTES = 2 * 1024 ** 3;
 export function ofHealth(health: Health | undefined): Item[] {
   const items: Item[] = [];
   if (health?.not_ready) {
-    const why = `It refuses requests: ${health.not_ready.detail}.`;
+    const { code, detail } = health.not_ready;
+    // One that was drained answers everything.
+    const isDrained = code === "draining";
+    const why = `${isDrained ? "Load balancers send nobody to it" : "It refuses requests"}: ${detail}.`;
     items.push({
       id: "not-ready",
       to: "/nodes",
-      tone: "bad",
+      tone: isDrained ? "warn" : "bad",
       what: "The node that answers is not ready",
       why,
     });
@@ -71,11 +74,12 @@ function ofNode({ id, lease_age_s, phase, state, unanswered }: NodeList["nodes"]
     return [{ ...about, id: `far:${id}`, tone: "warn", what: `Node ${id} is out of reach`, why }];
   }
   if (phase === "drained") {
-    const why = "It takes nothing new, and may be stopped, or told to serve again.";
+    const why =
+      "Others run its durable subscriptions, and load balancers send nobody to it; whoever comes is served. It may be stopped, or told to serve again.";
     return [{ ...about, id: `drained:${id}`, tone: "warn", what: `Node ${id} is drained`, why }];
   }
   if (state === "draining") {
-    const why = "It takes nothing new, and hands its subscriptions to the others.";
+    const why = "It hands its subscriptions to the others, and load balancers send nobody to it.";
     return [{ ...about, id: `draining:${id}`, tone: "warn", what: `Node ${id} is draining`, why }];
   }
   return [];

@@ -13,13 +13,13 @@ from conduit.broker.clock import Clock
 from conduit.broker.deliver.holds import Holds
 from conduit.broker.waiting import Deadline
 from conduit.core.message import DeadPlace
-from conduit.errors import LimitReached, Unavailable
+from conduit.errors import LimitReached, OutcomeUnknown, Unavailable
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadFilter
 
 # A job tries letters again after this while their subscription is full, or the node that is to run it cannot
-# be reached, or has not got it yet. Nothing is wrong with these.
-WAITS_FOR = ("subscription_full", "unavailable")
+# be reached, has not got it yet, or has ended before it has answered. Nothing is wrong with these.
+WAITS_FOR = ("subscription_full", "unavailable", "outcome_unknown")
 WAIT_AGAIN_S = 1.0
 # Somebody else has dealt with these meanwhile.
 DONE_ELSEWHERE = ("already_redriven", "dead_letter_not_found")
@@ -115,6 +115,8 @@ class Redriving:
         self._again = again
         # Subscriptions of the batch before: they stay loaded, as most are of the next one too.
         self._held: set[str] = set()
+        # Letters of which the owner has not said whether they were redriven.
+        self._unsure: set[str] = set()
 
     async def deal(self, ids: Sequence[str]) -> None:
         """See `Act`."""
@@ -135,6 +137,7 @@ class Redriving:
             places = waiting
             if places:
                 await asyncio.sleep(WAIT_AGAIN_S)
+                places = await self._left(places)
 
     def end(self) -> None:
         """See `Act`."""
@@ -146,6 +149,19 @@ class Redriving:
         places = await self._parts.store.dead_find(self._tenant, ids)
         return [place for place in places if not place.is_redriven or place.dead_id in self._again]
 
+    async def _left(self, places: Sequence[DeadPlace]) -> list[DeadPlace]:
+        """Those that are still to be redriven. Of one whose owner's answer was lost the store says whether it
+        was, unless that was lost with the owner."""
+        ids = [place.dead_id for place in places]
+        found = {
+            place.dead_id: place for place in await self._parts.store.dead_find(self._tenant, ids)
+        }
+        there = [(place, found[place.dead_id]) for place in places if place.dead_id in found]
+        left = [place for place, now in there if place.is_redriven or not now.is_redriven]
+        done = {place.dead_id for place, _ in there}.difference(place.dead_id for place in left)
+        self._job.redriven_count += len(done & self._unsure)
+        return left
+
     async def _redrive(self, places: Sequence[DeadPlace]) -> list[DeadPlace]:
         """Returns those that have to wait."""
         job = self._job
@@ -156,6 +172,9 @@ class Redriving:
             if (error := failed.get(place.dead_id)) is not None and error.code in WAITS_FOR
         ]
         job.redriven_count += len(places) - len(failed)
+        self._unsure = {
+            dead_id for dead_id, error in failed.items() if isinstance(error, OutcomeUnknown)
+        }
         # As those that were passed over because they were marked, or gone, before.
         errors = [one for one in failed.values() if one.code not in DONE_ELSEWHERE]
         job.failed_count += len(errors) - len(waiting)

@@ -12,7 +12,8 @@ from conduit.server.dashboard.choosing import is_known
 from conduit.server.outgoing import PIECE_BYTES
 from conduit.server.rest.routing import routes
 
-router = routes()
+# Whatever else is in a link, the page is there: what it shows is its own affair.
+router = routes(each_once=False)
 
 UI = "/ui"
 # Pages load what is here, and call the API that is here; nobody frames them.

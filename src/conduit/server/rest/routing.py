@@ -13,14 +13,15 @@ from conduit.server.rest.inputs import EACH_ONCE
 from conduit.server.rest.replies import ANY_FAILURE
 
 
-def routes(prefix: str = "", tag: str | None = None) -> APIRouter:
-    """Routes that begin with `prefix`; without a tag, the document does not have them."""
+def routes(prefix: str = "", tag: str | None = None, *, each_once: bool = True) -> APIRouter:
+    """Routes that begin with `prefix`; without a tag, the document does not have them. `each_once`: no query
+    parameter may come twice."""
     return APIRouter(
         prefix=prefix,
         tags=None if tag is None else [tag],
         include_in_schema=tag is not None,
         responses=ANY_FAILURE,
-        dependencies=[EACH_ONCE],
+        dependencies=[EACH_ONCE] if each_once else [],
         generate_unique_id_function=_name,
     )
 
