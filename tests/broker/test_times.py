@@ -79,6 +79,19 @@ async def test_what_waited_while_a_subscription_was_paused_is_not_timed(bench):
     assert (stats.delivered_count, stats.delivery_times.count) == (1, 0)
 
 
+async def test_what_a_seek_delivers_again_is_not_timed(bench):
+    stats = bench.broker.stats
+    connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.publish_many("t", 3)
+    connection.verbs.ack(Ack(message_ids=[each["message_id"] for each in peer.of("message")]))
+    await bench.advance(100.0)
+    await bench.broker.subscriptions.seek("default", "s", "earliest", dry_run=False)
+    await bench.advance(1.0)
+    assert (peer.seqs, stats.delivery_times.count) == ([1, 2, 3, 1, 2, 3], 3)
+    await bench.publish("t")
+    assert stats.delivery_times.count == 4
+
+
 async def test_what_waited_for_credit_is_timed_each_with_its_own_age(bench):
     connection, peer = await bench.subscribe("t", subscription="s", max_in_flight=1)
     for _ in range(3):

@@ -208,8 +208,8 @@ function Confirm({ isOther, meant, onClose, plan, start }: ConfirmProps) {
     <ActForm className="contents *:mt-4" onSubmit={submit}>
       {isTold && (
         <p className="text-warn" role="alert">
-          It has become more since you looked, and nothing was done yet: this is what it means now.
-          What comes until you press the button again is part of it.
+          It has become much more since you looked, and nothing was done yet: this is what it means
+          now. What comes until you press the button again is part of it.
         </p>
       )}
       {wantsName(plan) && (

@@ -173,7 +173,10 @@ describe("what a seek finds", () => {
 describe("a seek that means more by now than was seen", () => {
   it.each([
     [plan(20, 0), plan(20, 0), false],
-    [plan(20, 0), plan(21, 0), true],
+    [plan(20, 0), plan(25, 0), false],
+    [plan(20, 0), plan(26, 0), true],
+    [plan(0, 0), plan(1, 0), true],
+    [plan(900, 0), plan(1_001, 0), true],
     [plan(0, 20), plan(0, 3_020), true],
     [plan(20, 20), plan(19, 20), false],
   ])("is told before it is done: %#", (seen, now, isMore) => {

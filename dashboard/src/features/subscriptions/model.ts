@@ -216,12 +216,16 @@ export function placeWords(is: NumberIs, next: number | null | undefined): strin
 export const wantsName = ({ again_count, skipped_count }: Moved) =>
   Math.max(again_count ?? 0, skipped_count ?? 0) > TYPED_COUNT;
 
-/** Whether a seek means more by now than what was seen. Who is told that it grows, as it does where much is published,
- * has decided upon that: then only what the name is to be typed for is more. */
+// Of what was seen; so much more is another decision.
+const GROWN = 1.25;
+
+/** Whether a seek means much more by now than what was seen. Who is told that it grows has decided upon that: then only
+ * what the name is to be typed for is more. */
 export function hasGrown(now: Moved, seen: Moved, isTold: boolean): boolean {
-  if (isTold) return wantsName(now) && !wantsName(seen);
+  if (wantsName(now) && !wantsName(seen)) return true;
+  if (isTold) return false;
   return (["again_count", "skipped_count"] as const).some(
-    (each) => (now[each] ?? 0) > (seen[each] ?? 0),
+    (each) => (now[each] ?? 0) > GROWN * (seen[each] ?? 0),
   );
 }
 

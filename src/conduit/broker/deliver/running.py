@@ -300,6 +300,8 @@ class Running:
 
     def seek(self, topic: Topic, floor: int) -> None:
         """Begin the topic anew after `floor`; the store has been told already."""
+        # How old that is what it finds there says nothing of this server.
+        self.group.attached_ms = self._engine.clock.wall_ms()
         self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
