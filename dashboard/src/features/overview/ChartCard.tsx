@@ -2,7 +2,8 @@ import { useMemo } from "react";
 import type { History } from "@/api/schema";
 import { LateCode } from "@/components/code";
 import { LatePart } from "@/components/LatePart";
-import { Time } from "@/components/Time";
+import { Clock } from "@/components/Time";
+import { useServerNow } from "@/components/useNow";
 import { type Chart, columns, hasFigures, summary } from "@/features/overview/model";
 import type { Span } from "@/features/overview/ranges";
 
@@ -75,6 +76,7 @@ export function ChartCard({ chart, nothing, onSpan, samples, span }: ChartCardPr
 }
 
 function Table({ chart, samples }: Pick<ChartCardProps, "chart" | "samples">) {
+  const now = useServerNow();
   return (
     <table className="mt-1 w-full text-left tabular-nums">
       <thead>
@@ -94,7 +96,7 @@ function Table({ chart, samples }: Pick<ChartCardProps, "chart" | "samples">) {
           .map((sample) => (
             <tr key={sample.at}>
               <td>
-                <Time at={sample.at} />
+                <Clock at={sample.at} now={now} />
               </td>
               {chart.series.map(({ figure }) => (
                 <td className="text-right" key={figure}>

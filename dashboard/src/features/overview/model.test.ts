@@ -43,6 +43,13 @@ describe("the overview", () => {
       "Backlog of durable subscriptions: Not settled now 4, at most 9.",
     );
     expect(backlog && summary(backlog, [])).toContain("no samples yet");
+    const [before, last] = history([1, 1]).samples.map((sample, at) => ({
+      ...sample,
+      publish_p50_ms: at === 0 ? 5 : null,
+    }));
+    expect(publish && before && last && summary(publish, [before, last])).toContain(
+      "p50 when it was measured last 5.0 ms",
+    );
   });
 
   it("has first steps until all were done, and none where there was something before", () => {

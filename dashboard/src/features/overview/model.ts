@@ -122,7 +122,8 @@ export function summary(chart: Chart, samples: readonly Sample[]): string {
     const values = samples.map((sample) => sample[figure]).filter((value) => value !== null);
     const last = values.at(-1);
     if (last === undefined) return `${label}: nothing was measured`;
-    return `${label} now ${chart.told(last)}, at most ${chart.told(Math.max(...values))}`;
+    const isNow = samples.at(-1)?.[figure] === last;
+    return `${label} ${isNow ? "now" : "when it was measured last"} ${chart.told(last)}, at most ${chart.told(Math.max(...values))}`;
   });
   return `${chart.title}: ${parts.join("; ")}.`;
 }

@@ -5,7 +5,7 @@ import { ActForm } from "@/components/ActForm";
 import { Another, IS_OTHER } from "@/components/Another";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count, counted } from "@/components/format";
+import { counted } from "@/components/format";
 import { Modal, useOfTenant } from "@/components/Modal";
 import { Leave, Outcome } from "@/components/Outcome";
 import { isTyped } from "@/components/typed";
@@ -48,7 +48,8 @@ function Form({ onClose, topic }: DeleteTopicProps) {
       <ul className="list-disc space-y-1 pl-5">
         <li>It is gone with {stored}; nothing brings them back.</li>
         <li>
-          {count(topic.subscriber_count)} subscribers are attached: those that named this topic are
+          {counted(topic.subscriber_count, "subscriber")}{" "}
+          {topic.subscriber_count === 1 ? "is" : "are"} attached: who has named this topic is
           disconnected.
         </li>
         <li>Its dead letters stay in their list, and none of them can be redriven any more.</li>
