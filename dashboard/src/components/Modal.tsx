@@ -52,7 +52,9 @@ export function Modal({ about, children, onClose, open, title }: ModalProps) {
           className="fixed top-[8vh] left-1/2 z-50 max-h-[84vh] w-[min(40rem,calc(100vw-2rem))] -translate-x-1/2 overflow-y-auto rounded-lg border border-line bg-surface p-5 shadow-xl"
         >
           <div className="mb-3 flex items-start justify-between gap-4">
-            <Dialog.Title className="font-semibold text-lg">{title}</Dialog.Title>
+            <Dialog.Title className="min-w-0 break-words font-semibold text-lg">
+              {title}
+            </Dialog.Title>
             <Dialog.Close
               aria-disabled={isHeld ? true : undefined}
               aria-label="Close"

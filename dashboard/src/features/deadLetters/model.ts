@@ -73,18 +73,22 @@ export interface Chip {
   readonly text: string;
 }
 
+// What is longer than any name is cut in a sentence.
+const SAID_CHARS = 255;
+
+const said = (text: string) =>
+  foreign(text.length > SAID_CHARS ? `${text.slice(0, SAID_CHARS)}…` : text);
+
 /** The filters that hide something, but for what `show` says. */
 export function chips(search: Partial<LettersSearch>): Chip[] {
   const { q, reason, since, subscription, topic } = search;
   return [
-    ...(q ? [{ name: "q", text: `with “${foreign(q)}”` } as const] : []),
-    ...(topic ? [{ name: "topic", text: `of topic ${foreign(topic)}` } as const] : []),
+    ...(q ? [{ name: "q", text: `with “${said(q)}”` } as const] : []),
+    ...(topic ? [{ name: "topic", text: `of topic ${said(topic)}` } as const] : []),
     ...(subscription === undefined
       ? []
       : [{ name: "subscription", text: subscriptionText(subscription) } as const]),
-    ...(reason === undefined
-      ? []
-      : [{ name: "reason", text: `reason: ${foreign(reason)}` } as const]),
+    ...(reason === undefined ? [] : [{ name: "reason", text: `reason: ${said(reason)}` } as const]),
     ...(since ? [{ name: "since", text: `died in the last ${since}` } as const] : []),
   ];
 }
@@ -98,8 +102,8 @@ function subscriptionText(name: string): string {
 /** Which are meant, for a dialog: the whole sentence. */
 export function described(search: Partial<LettersSearch>): string {
   const redriven = search.show === "redriven" ? ["that were redriven"] : [];
-  const said = [...redriven, ...chips(search).map((chip) => chip.text)];
-  return said.length === 0 ? "all dead letters" : `dead letters ${said.join(", ")}`;
+  const parts = [...redriven, ...chips(search).map((chip) => chip.text)];
+  return parts.length === 0 ? "all dead letters" : `dead letters ${parts.join(", ")}`;
 }
 
 /** Those that match, as a job takes them; null if it takes none of them. A redrive takes only those that were not

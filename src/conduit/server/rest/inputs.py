@@ -131,7 +131,7 @@ Time = Annotated[
 ]
 Number = Annotated[int, BeforeValidator(_digits)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Text = Annotated[str, AfterValidator(_text), Field(max_length=TEXT_MAX_LENGTH)]
+Text = Annotated[str, Field(max_length=TEXT_MAX_LENGTH), AfterValidator(_text)]
 Topic = Annotated[Text, AfterValidator(check_topic), Field(json_schema_extra=TOPIC_SCHEMA)]
 Reason = Annotated[str, AfterValidator(_text), AfterValidator(_reason)]
 Start = Annotated[
