@@ -247,6 +247,25 @@ async def test_letters_whose_owner_has_not_answered_are_looked_up_and_not_failed
         assert tries == [3, 1]
 
 
+async def test_one_that_was_redriven_before_is_not_tried_again_without_an_answer(monkeypatch):
+    monkeypatch.setattr(letter_acts, "WAIT_AGAIN_S", 0.0)
+    async with running_broker() as bench:
+        await die(bench, "t", count=1)
+        await ended(bench, redriving(bench, ALL, rate_per_s=1e9, max_count=9))
+        (letter,) = await letters(bench)
+        jobs, tries = bench.broker.dead_letters.jobs, []
+
+        async def losing(_tenant, places, _at_ms):
+            tries.append(len(places))
+            return {place.dead_id: OutcomeUnknown("the link is gone") for place in places}
+
+        jobs._parts = jobs._parts._replace(redrive=losing)
+        job = await ended(
+            bench, redriving(bench, Chosen([letter.dead_id]), rate_per_s=1e9, max_count=9)
+        )
+        assert (job.state, job.redriven_count, job.failed_count, tries) == ("done", 0, 1, [1])
+
+
 class DeletingStore(MemoryStore):
     """It deletes once."""
 

@@ -78,18 +78,4 @@ describe("where a stream goes on", () => {
     expect(Object.keys(start.positions)).toHaveLength(TOPICS_MAX_COUNT);
     expect(start.positions).not.toHaveProperty("t0");
   });
-
-  it("of a pattern over very many topics is lately for those that are forgotten", () => {
-    const resume = new Resume(">", "new", false);
-    resume.subscribed(subscribed({ at: "2026-11-30T08:00:00.000Z", topic: ">" }));
-    for (let at = 0; at < TOPICS_MAX_COUNT + 1; at += 1) resume.delivered(message(`t${at}`, 1));
-    expect(resume.start()).toMatchObject({ time: "2026-11-30T09:59:00.000Z" });
-  });
-
-  it("of a pattern whose messages are acked by hand is the beginning, as some may be unsettled", () => {
-    const resume = new Resume(">", "new", true);
-    resume.subscribed(subscribed({ at: "2026-11-30T08:00:00.000Z", topic: ">" }));
-    for (let at = 0; at < TOPICS_MAX_COUNT + 1; at += 1) resume.delivered(message(`t${at}`, 1));
-    expect(resume.start()).toMatchObject({ time: "2026-11-30T08:00:00.000Z" });
-  });
 });

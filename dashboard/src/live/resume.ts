@@ -23,14 +23,9 @@ export const UNSETTLED_MAX_COUNT = 10_000;
 
 const LONG_AGO = "1970-01-01T00:00:00.000Z";
 
-/** Messages of several topics come in another order than they were published in, by so much at most. */
-const DISORDER_MS = 60_000;
-
 interface Heard {
   readonly epoch: string;
   last: number;
-  /** When the last one was published. */
-  at: string;
   readonly unsettled: Set<number>;
 }
 
@@ -62,29 +57,18 @@ export class Resume {
     if (!isFirst) return;
     this.#since ??= frame.at ?? null;
     if (frame.seq !== undefined && frame.epoch !== undefined) {
-      const at = frame.at ?? LONG_AGO;
-      this.#heard.set(frame.topic, {
-        at,
-        epoch: frame.epoch,
-        last: frame.seq,
-        unsettled: new Set(),
-      });
+      this.#heard.set(frame.topic, { epoch: frame.epoch, last: frame.seq, unsettled: new Set() });
     }
   }
 
-  delivered({ epoch, published_at, seq, topic }: MessageFrame): void {
+  delivered({ epoch, seq, topic }: MessageFrame): void {
     const before = this.#heard.get(topic);
     // The one that was heard last is last.
     this.#heard.delete(topic);
     const heard =
-      before?.epoch === epoch
-        ? before
-        : { at: published_at, epoch, last: 0, unsettled: new Set<number>() };
+      before?.epoch === epoch ? before : { epoch, last: 0, unsettled: new Set<number>() };
     if (before && heard !== before) this.#unsettledCount -= before.unsettled.size;
-    if (seq > heard.last) {
-      heard.last = seq;
-      heard.at = published_at;
-    }
+    heard.last = Math.max(heard.last, seq);
     this.#heard.set(topic, heard);
     if (
       this.#needsAcks &&
@@ -118,14 +102,8 @@ export class Resume {
   #forgetOldest(): void {
     const oldest = this.#heard.keys().next();
     if (oldest.done) return;
-    const forgotten = this.#heard.get(oldest.value);
-    this.#unsettledCount -= forgotten?.unsettled.size ?? 0;
+    this.#unsettledCount -= this.#heard.get(oldest.value)?.unsettled.size ?? 0;
     this.#heard.delete(oldest.value);
-    // What came later in any topic that is forgotten would have had it remembered: all up to then has come.
-    if (forgotten && !this.#needsAcks && this.#since !== null) {
-      const heardAt = Date.parse(forgotten.at) - DISORDER_MS;
-      if (heardAt > Date.parse(this.#since)) this.#since = new Date(heardAt).toISOString();
-    }
   }
 }
 

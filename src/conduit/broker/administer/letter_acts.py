@@ -125,6 +125,7 @@ class Redriving:
         self._parts.holds.hold(self._tenant, names)
         self.end()
         self._held = names
+        self._unsure.clear()
         until = Deadline(WAIT_MAX_S)
         while places:
             waiting = await _whole(self._redrive(places))
@@ -160,6 +161,7 @@ class Redriving:
         left = [place for place, now in there if place.is_redriven or not now.is_redriven]
         done = {place.dead_id for place, _ in there}.difference(place.dead_id for place in left)
         self._job.redriven_count += len(done & self._unsure)
+        self._unsure -= done
         return left
 
     async def _redrive(self, places: Sequence[DeadPlace]) -> list[DeadPlace]:
@@ -169,12 +171,20 @@ class Redriving:
         waiting = [
             place
             for place in places
-            if (error := failed.get(place.dead_id)) is not None and error.code in WAITS_FOR
+            if (error := failed.get(place.dead_id)) is not None
+            and error.code in WAITS_FOR
+            # Of one that was redriven before nobody can tell whether it was once more.
+            and not (place.is_redriven and isinstance(error, OutcomeUnknown))
         ]
         job.redriven_count += len(places) - len(failed)
-        self._unsure = {
+        # Those were this job's own.
+        job.redriven_count += sum(
+            error.code == "already_redriven" and dead_id in self._unsure
+            for dead_id, error in failed.items()
+        )
+        self._unsure.update(
             dead_id for dead_id, error in failed.items() if isinstance(error, OutcomeUnknown)
-        }
+        )
         # As those that were passed over because they were marked, or gone, before.
         errors = [one for one in failed.values() if one.code not in DONE_ELSEWHERE]
         job.failed_count += len(errors) - len(waiting)
