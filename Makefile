@@ -170,12 +170,13 @@ sbom: setup ## the bill of materials of what users install, in CycloneDX, into b
 	@$(BIN)/python -m tools.sbom build/sbom.cdx.json
 
 lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
-	$(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
+	$(COMPILE) $(UPGRADE) --group dev --extra otel pyproject.toml --output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt --extra otel pyproject.toml --output-file requirements/image.txt
 	$(COMPILE) $(UPGRADE) --group bench --output-file requirements/bench.txt
 	$(COMPILE) $(UPGRADE) --group dashboard --output-file requirements/dashboard.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt --group build --output-file requirements/build.txt
-	$(COMPILE) $(UPGRADE) --resolution lowest-direct --group test pyproject.toml --output-file requirements/lowest.txt
+	$(COMPILE) $(UPGRADE) --resolution lowest-direct --group test --extra otel pyproject.toml --output-file requirements/lowest.txt
 
 clean: ## remove what these commands made, except ./data
 	rm -rf dashboard/node_modules src/conduit/server/dashboard/dist
