@@ -66,6 +66,7 @@ async def test_a_subscription_to_which_nobody_is_attached_is_told_of(bench):
     await bench.advance(30.0)
     one = (await looked(bench))["s"]
     assert (one.lag, one.in_flight_count, one.pending_retry_count, one.dead_count) == (2, 0, 0, 0)
+    assert (one.subscriber_count, one.is_paused) == (0, False)
     assert one.oldest_age_s == pytest.approx(90 + LOOK_INTERVAL_S)
 
 
@@ -80,6 +81,13 @@ async def test_one_that_runs_is_told_of_with_what_is_out_waits_and_died(bench):
     one = (await looked(bench))["s"]
     assert (one.lag, one.in_flight_count, one.pending_retry_count, one.dead_count) == (3, 2, 1, 1)
     assert one.oldest_age_s == pytest.approx(10 + LOOK_INTERVAL_S)
+    assert one.subscriber_count == 1
+
+
+async def test_one_that_is_paused_is_told_of_as_such(bench):
+    await create(bench, "s", "t")
+    await bench.broker.subscriptions.pause(T, "s")
+    assert (await looked(bench))["s"].is_paused
 
 
 async def test_who_has_settled_all_has_nothing_old(bench):

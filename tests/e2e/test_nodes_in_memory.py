@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,6 @@ from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
 
 SECRET = "of-the-nodes-0123456789"
-METRICS = "conduit_(?:copy|registry)"
 STORES = ["memory"]
 _databases = count(0)
 
@@ -220,13 +218,6 @@ def test_health_and_the_start_say_that_nothing_is_made_up_for(nodes):
         ("node-1", "up", False),
     ]
     assert SECRET not in nodes.servers[0].log_text()
-
-
-def test_what_is_counted_is_in_the_docs_and_all_that_is_in_the_docs_is_counted(nodes):
-    text = nodes.apis[0].get("/metrics").body.decode()
-    counted = set(re.findall(rf"^# HELP ({METRICS}\w*)", text, re.MULTILINE))
-    page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
-    assert counted == set(re.findall(rf"`({METRICS}\w*?)(?:_bucket)?`", page))
 
 
 def test_without_redis_linked_nodes_go_on_and_a_flushed_one_is_filled_again(own_redis):

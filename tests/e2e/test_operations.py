@@ -62,7 +62,14 @@ def test_a_subscription_has_series_of_its_own(database):
         age = values().pop("oldest_unsettled_age_seconds")
         assert 0 < age < DEADLINE_S
         rest = {name: value for name, value in values().items() if not name.startswith("oldest")}
-        assert rest == {"lag": 3, "in_flight": 0, "pending_retries": 0, "dead_letters": 0}
+        assert rest == {
+            "lag": 3,
+            "subscribers": 0,
+            "unattended_lag": 3,
+            "in_flight": 0,
+            "pending_retries": 0,
+            "dead_letters": 0,
+        }
 
 
 def test_openapi_describes_every_path(api):

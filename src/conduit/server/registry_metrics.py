@@ -1,57 +1,73 @@
-"""Redis as this node has it: for metrics."""
+"""Redis as this node has it, as metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
-from conduit.server import histograms
+from conduit.server.measures import Table, counter, gauge, histogram
 
 if TYPE_CHECKING:
     from conduit.cluster.registry.registry import Registry
 
-
-def families(registry: Registry | None) -> Iterator[Metric]:
-    """Where nodes have a registry."""
-    if registry is None:
-        return
-    counts = registry.counts
-    yield GaugeMetricFamily(
-        "conduit_registry_up", "1 while Redis is used, else 0.", int(registry.state.is_up)
-    )
-    if (age_s := registry.answer_age_s) is not None:
-        yield GaugeMetricFamily(
-            "conduit_registry_answer_age_seconds",
-            "How long ago Redis has answered last; absent before the first time.",
-            age_s,
-        )
-    yield GaugeMetricFamily(
-        "conduit_registry_entries",
-        "What other nodes are known to want: topics and patterns, by subscription.",
-        registry.entry_count,
-    )
-    for name, about, count in (
-        ("error", "Times that Redis could not be used, or not any more.", counts.failures),
-        (
-            "reconnect",
+REGISTRY: Table[Registry] = Table(
+    "Redis",
+    (
+        gauge(
+            "registry_up",
+            "1 while Redis is used, else 0.",
+            lambda registry: int(registry.state.is_up),
+        ),
+        gauge(
+            "registry_answer_age_seconds",
+            "How long ago Redis has answered last, which is a second at most while all is well; absent "
+            "before the first time.",
+            lambda registry: registry.answer_age_s,
+        ),
+        gauge(
+            "registry_entries",
+            "What other nodes are known to want: topics and patterns, by subscription.",
+            lambda registry: registry.entry_count,
+        ),
+        counter(
+            "registry_error",
+            "Times that Redis could not be used, or not any more.",
+            lambda registry: registry.counts.failures,
+        ),
+        counter(
+            "registry_reconnect",
             "Connections to Redis that were made after the first.",
-            max(0, counts.connects - 1),
+            lambda registry: max(0, registry.counts.connects - 1),
         ),
-        ("beat", "Times that this node has said in Redis that it is there.", counts.beats),
-        ("heard", "Announcements of other nodes that were heard.", counts.heard),
-        (
-            "missed",
+        counter(
+            "registry_beat",
+            "Times that this node has said in Redis that it is there.",
+            lambda registry: registry.counts.beats,
+        ),
+        counter(
+            "registry_heard",
+            "Announcements of other nodes that were heard.",
+            lambda registry: registry.counts.heard,
+        ),
+        counter(
+            "registry_missed",
             "Times that an announcement was missed, so that all was read.",
-            registry.hole_count,
+            lambda registry: registry.hole_count,
         ),
-        ("rewrite", "Times that all that this node wants was written anew.", counts.rewrites),
-        ("malformed", "What stood in Redis and was nothing of ours.", counts.malformed),
-    ):
-        yield CounterMetricFamily(f"conduit_registry_{name}", about, count)
-    yield histograms.family(
-        "conduit_registry_call_duration_seconds",
-        "Calls to Redis, those that failed as well.",
-        counts.latency,
-    )
+        counter(
+            "registry_rewrite",
+            "Times that all that this node wants was written anew.",
+            lambda registry: registry.counts.rewrites,
+        ),
+        counter(
+            "registry_malformed",
+            "What stood in Redis and was nothing of Conduit's.",
+            lambda registry: registry.counts.malformed,
+        ),
+        histogram(
+            "registry_call_duration_seconds",
+            "Calls to Redis, those that failed as well.",
+            lambda registry: registry.counts.latency,
+        ),
+    ),
+    "with `REDIS_URL`",
+)

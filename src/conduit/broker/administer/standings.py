@@ -54,6 +54,9 @@ class Standing(msgspec.Struct):
     """Since the oldest of them was published, those that were redriven apart; 0 if there is none."""
     dead_count: int | None = None
     """Dead letters that were not redriven."""
+    subscriber_count: int = 0
+    """Attached ones, at whatever node."""
+    is_paused: bool = False
 
 
 class Standings:
@@ -148,6 +151,8 @@ class Standings:
             lag.count,
             0 if running is None else sum(running.group.in_flight.values()),
             lag.open_count if running is None else running.group.pending.count,
+            subscriber_count=0 if running is None else len(running.group.subscribers),
+            is_paused=record.paused,
         )
         known = before.get((record.tenant, record.name))
         if known is not None:
