@@ -42,7 +42,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages compiled test test-lowest services test-fast lint format types crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages compiled test test-lowest services test-fast lint format types metrics-check crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -99,16 +99,17 @@ test-lowest: $(LOWEST)/.test ## quick tests of what calls other packages, with t
 	$(LOWEST)/bin/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal \
 		$(patsubst %,tests/%,cli client cluster protocol server storage tenancy)
 
-services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium
+services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium, Prometheus
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
 		command -v redis-server >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && \
+		command -v prometheus >/dev/null && command -v promtool >/dev/null && \
 		{ command -v chromium || command -v google-chrome; } >/dev/null || \
-		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx and Chromium: apt-get installs them on this machine, once'; \
+		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx, Chromium and Prometheus: apt-get installs them on this machine, once'; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-			--no-install-recommends postgresql pgbouncer redis-server nginx-light chromium && \
+			--no-install-recommends postgresql pgbouncer redis-server nginx-light chromium prometheus && \
 		{ ! apt-cache show valkey-server >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --yes --no-install-recommends valkey-server || true; }; } || \
-		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light and chromium: as root, make services' >&2; exit 1; }
+		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light, chromium and prometheus: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check
@@ -121,6 +122,11 @@ format: setup ## rewrite the code in the one format
 
 types: setup ## mypy --strict on src, bench and tools
 	$(BIN)/mypy
+
+metrics-check: setup services ## metrics of real servers, alert rules, dashboard and docs/metrics.md: by promtool, and by tests
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool test rules deploy/prometheus/alerts_test.yml
+	$(BIN)/python -m pytest tests/prometheus tests/e2e/test_prometheus.py tests/server/test_metrics.py tests/tools/test_reference_metrics.py
 
 model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server, then two nodes
 	$(BIN)/python -m tests.model.run --minutes $(MINUTES)

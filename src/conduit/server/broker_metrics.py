@@ -146,23 +146,29 @@ STORE: Table[Broker] = Table(
         ),
         gauge(
             "store_size_bytes",
-            "What the store takes: messages, dead letters, indexes and free room. Not of a store in memory.",
+            "What the store takes: messages, dead letters, indexes and free room.",
             _size("size_bytes"),
         ),
+    ),
+)
+FILE: Table[Broker] = Table(
+    "The database file",
+    (
         gauge(
             "store_free_bytes",
-            "Room in the store that is free for what comes next; a part of its size. SQLite only.",
+            "Room in the store that is free for what comes next; a part of its size.",
             _size("free_bytes"),
         ),
         gauge(
             "store_wal_bytes",
-            "Commits beside the database file that are not in it yet. SQLite only.",
+            "Commits beside the database file that are not in it yet.",
             _size("wal_bytes"),
         ),
         gauge(
             "store_disk_free_bytes",
-            "What is left on the disk of the database file. SQLite only.",
+            "What is left on the disk of the database file.",
             _size("disk_free_bytes"),
         ),
     ),
+    "on SQLite",
 )

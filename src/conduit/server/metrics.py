@@ -48,6 +48,7 @@ class _Collector(Collector):
         newest, with_tenants = broker.standings.newest, context.limits.metrics_tenants
         yield from self._standings.families(standing_metrics.Standings(newest, with_tenants))
         yield from broker_metrics.STORE.families(broker)
+        yield from broker_metrics.FILE.families(broker)
         yield from connection_metrics.CONNECTIONS.families(context)
         yield from node_metrics.families(context.node, context.leaving)
         yield from cluster_metrics.families(context)
@@ -64,6 +65,7 @@ def tables() -> list[Table[Any]]:
         broker_metrics.THERE,
         standing_metrics.table(with_tenants=False),
         broker_metrics.STORE,
+        broker_metrics.FILE,
         connection_metrics.CONNECTIONS,
         node_metrics.NODES,
         node_metrics.LEASES,
