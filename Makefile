@@ -42,7 +42,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types pages compiled test test-lowest services test-fast lint format types metrics-check crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help docs reference screenshots setup run cluster dashboard dashboard-check dashboard-types pages compiled test test-lowest services test-fast lint format types metrics-check crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -71,6 +71,12 @@ dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the
 
 screenshots: setup dashboard services ## every page and dialog of the dashboard, light and dark, narrow and wide, into reports/screenshots
 	$(BIN)/python -m tests.browser.screenshots
+
+docs: setup ## the documentation as a site, into build/docs; a dead link or a warning fails
+	@$(BIN)/python -m tools.site
+
+reference: setup ## docs/reference: error codes, frames, OpenAPI, AsyncAPI, from what the program says of itself
+	@$(BIN)/python -m tools.reference
 
 dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard
 	@$(DASHBOARD) check

@@ -55,9 +55,9 @@ class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, 
 class Subscribe(ClientFrame, tag="subscribe"):
     """Begin to receive. Settings that are left out keep their default, or the durable one's value.
 
-    `max_lost` null is a value, "no bound", and not the same as left out: UNSET. `create`: whether what
-    does not exist is made, the topic that it names and the durable subscription. `prefetch` is no setting of
-    a subscription, but of this subscriber: it has no more deliveries at once, where `max_in_flight` is more.
+    `max_lost` null is a value, "no bound", and not the same as left out. `create`: whether what does not
+    exist is made, the topic that it names and the durable subscription. `prefetch` is no setting of a
+    subscription, but of this subscriber: it has no more deliveries at once, where `max_in_flight` is more.
     """
 
     topic: str
