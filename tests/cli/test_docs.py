@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import click
@@ -12,6 +11,8 @@ from conduit.cli.exits import Exit
 from conduit.cli.main import main
 from conduit.server.rest.letter_jobs import Discard, Redrive
 from tests.cli.test_start import commands
+from tests.docs.commands import commands as commands_in
+from tests.docs.commands import parse
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 EXAMPLES = re.findall(r"^\$ (.*\bconduit .*)$", TEXT, re.MULTILINE)
@@ -19,24 +20,7 @@ EXAMPLES = re.findall(r"^\$ (.*\bconduit .*)$", TEXT, re.MULTILINE)
 
 def calls(example: str) -> list[list[str]]:
     """The arguments of each `conduit` in a line of shell."""
-    parts: list[list[str]] = [[]]
-    for word in shlex.split(example):
-        if word in ("|", "&", "&&"):
-            parts.append([])
-        elif word in (">", ">>"):
-            break
-        else:
-            parts[-1].append(word)
-    return [part[1:] for part in parts if part[0] == "conduit"]
-
-
-def parse(args: list[str]) -> None:
-    """Parse a command line without running it. Raises click.UsageError."""
-    command: click.Command = main
-    while isinstance(command, click.Group):
-        name, *args = args
-        command = command.commands[name]
-    command.make_context("conduit", args).close()
+    return [args for name, *args in commands_in(example) if name == "conduit"]
 
 
 def test_the_exit_codes_in_the_docs_are_those_of_the_program() -> None:
