@@ -86,9 +86,7 @@ class Begun:
 class Terminals:
     """Those of one page. Use it as a context manager: what runs on is ended with it."""
 
-    def __init__(
-        self, folder: Path, server: RunningServer, page_port: int = 0, **env: str
-    ) -> None:
+    def __init__(self, folder: Path, server: RunningServer, page_port: int = 0, **env: str) -> None:
         self.folder = folder
         self._pages = f"localhost:{page_port or free_port()}"
         self._place = f"127.0.0.1:{server.port}"
@@ -138,7 +136,7 @@ class Terminals:
 
     def _here(self, text: str) -> str:
         """With the address of the server that runs, and the commands where the tests have them."""
-        text = text.replace("\"localhost\", 5173", f'"localhost", {self._pages.rpartition(":")[2]}')
+        text = text.replace('"localhost", 5173', f'"localhost", {self._pages.rpartition(":")[2]}')
         text = HOST.sub(self._place, text).replace(PAGES, self._pages)
         return text.replace(".venv/bin/", "")
 

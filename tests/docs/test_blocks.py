@@ -38,7 +38,10 @@ def wrong_json(text: str) -> str:
     try:
         values = [json.loads(text)]
     except ValueError:
-        values = [json.loads(f"{{{line}}}" if line.startswith('"') else line) for line in text.splitlines()]
+        values = [
+            json.loads(f"{{{line}}}" if line.startswith('"') else line)
+            for line in text.splitlines()
+        ]
     for value in values:
         if isinstance(value, dict) and "type" in value:
             try:
@@ -64,7 +67,9 @@ def wrong_shell(block: Block) -> str:
 
 def is_used(found: Found) -> bool:
     """Whether a file that is saved is used behind that, by a command or by another file that is."""
-    behind = [each for each in BLOCKS if each.file == found.file and each.block.line > found.block.line]
+    behind = [
+        each for each in BLOCKS if each.file == found.file and each.block.line > found.block.line
+    ]
     name = found.file_name
     return any(name in each.block.text for each in behind) or name.endswith(".html")
 

@@ -1,4 +1,4 @@
-"""Pages that are followed from their beginning to their end do what they say: all their blocks run, in order."""
+"""Pages that are followed from beginning to end do what they say: all their blocks run, in order."""
 
 from __future__ import annotations
 

@@ -15,8 +15,6 @@ from tools.site.links import ROOT, dead_links, markdown_files
 from tools.site.navigation import CONFIG
 from tools.site.source import copy_pages
 
-WORK = ROOT / "build" / "site"
-SITE = ROOT / "build" / "docs"
 _ID = re.compile(r'\sid="([^"]+)"')
 _HREF = re.compile(r'<a\s[^>]*?href="([^"]+)"')
 _LOADED = re.compile(
@@ -24,30 +22,32 @@ _LOADED = re.compile(
 )
 
 
-def main() -> int:
-    """Build it. Returns the exit code."""
+def main(argv: list[str]) -> int:
+    """Build it into the folder `docs` of the one that is given, or of `build`. Returns the exit code."""
+    where = Path(argv[0]) if argv else ROOT / "build"
+    site = where / "docs"
     wrong = list(dead_links(markdown_files()))
-    if not wrong and not build():
+    if not wrong and not build(where / "site", site):
         return 1
-    wrong = wrong or [*dead_in(SITE), *foreign_in(SITE)]
-    print("\n".join(wrong) or f"the site is in {SITE.relative_to(ROOT)}")
+    wrong = wrong or [*dead_in(site), *foreign_in(site)]
+    print("\n".join(wrong) or f"the site is in {site}")
     return 1 if wrong else 0
 
 
-def build() -> bool:
+def build(work: Path, site: Path) -> bool:
     """Run Zensical on a copy of the pages. False if it warns of anything; it has said of what."""
-    copy_pages(WORK / "docs")
-    shutil.rmtree(SITE, ignore_errors=True)
-    shutil.copyfile(CONFIG, WORK / CONFIG.name)
-    shutil.copytree(CONFIG.parent / "overrides", WORK / "overrides", dirs_exist_ok=True)
+    copy_pages(work / "docs")
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copyfile(CONFIG, work / CONFIG.name)
+    shutil.copytree(CONFIG.parent / "overrides", work / "overrides", dirs_exist_ok=True)
     # It writes within its own folder only.
     command = [str(Path(sys.executable).with_name("zensical")), "build", "--clean", "--strict"]
-    done = subprocess.run(command, cwd=WORK, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     if done.returncode or "Warning" in done.stdout + done.stderr:
         # Its last lines are Python's, and of no use.
         print(done.stdout + done.stderr.partition("Traceback")[0], file=sys.stderr)
         return False
-    shutil.move(WORK / "site", SITE)
+    shutil.move(work / "site", site)
     return True
 
 
@@ -80,4 +80,4 @@ def foreign_in(site: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

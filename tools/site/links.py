@@ -5,8 +5,8 @@ Of addresses elsewhere only the form is checked. `python -m tools.site.links` na
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from tools.site.markdown import Link, Page
 
 ROOT = Path(__file__).resolve().parents[2]
+_MADE = {"build", "data", "dist", "htmlcov", "node_modules", "reports"}
 # Examples stand for a server of the reader's, and are written as code.
 _SCHEMES = {"https", "http", "mailto"}
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?|localhost(?::\d+)?", re.IGNORECASE)
@@ -29,10 +30,12 @@ def main() -> int:
 
 
 def markdown_files() -> list[Path]:
-    """Those that git knows or would take."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return sorted(path for name in listed.split("\0") if name and (path := ROOT / name).exists())
+    """Those of the project: not what was installed or made in its folder."""
+    found = []
+    for folder, names, files in os.walk(ROOT):
+        names[:] = [name for name in names if not name.startswith(".") and name not in _MADE]
+        found += [Path(folder, name) for name in files if name.endswith(".md")]
+    return sorted(found)
 
 
 def dead_links(files: list[Path]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 _FENCE = re.compile(r"(?P<indent>\s*)(?P<mark>```+|~~~+)\s*(?P<language>[^\s`]*)[^`]*")
 _HEADING = re.compile(r"(?P<level>#{1,6})\s+(?P<text>.*?)\s*#*")
 _LINK = re.compile(
-    r"""\]\((?P<target>[^()\s]+(?:\([^()\s]*\))?)(?:\s+"[^"]*")?\)"""
+    r"""\]\((?P<target>[^()<>\s]+(?:\([^()\s]*\))?)(?:\s+"[^"]*")?\)"""
     r"""|<(?:a|img|source)\b[^>]*?\s(?:href|src|srcset)="(?P<attribute>[^"]+)\""""
     r"""|^\s{0,3}\[[^\]]+\]:\s+(?P<reference>\S+)"""
 )
