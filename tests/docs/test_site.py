@@ -90,6 +90,12 @@ def test_a_dead_link_is_found(
     assert found == ([f"docs/made-up.md:1: {target}: {wrong}"] if wrong else [])
 
 
+def test_a_list_right_below_a_paragraph_is_a_list_on_the_site_too(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# T\n\nText:\n- one\n  goes on\n- two\n")
+    assert source.rewritten(page) == "# T\n\nText:\n\n- one\n  goes on\n- two\n"
+
+
 def test_on_the_site_a_link_out_of_docs_leads_to_the_repository_and_others_stay() -> None:
     page = source.DOCS / "operate" / "proxies.md"
     assert source.on_site(page, "../../tools/cluster/conduit.conf") == (

@@ -160,8 +160,8 @@ The text beside a code is for people and may change.
 `Retry-After` (HTTP, seconds) or `retry_after_ms` (WebSocket) says. *Close* is the close code that ends a
 WebSocket with this error.
 
-| code | over | HTTP | close | again | meaning | what to do |
-|---|---|--:|--:|---|---|---|
+| code | over | HTTP | close | again | meaning, and what to do |
+|---|---|--:|--:|---|---|
 """
 
 _CLOSES = """
@@ -184,15 +184,8 @@ def error_page() -> str:
 def _row(name: str, code: Code, advice: Advice) -> str:
     status = code.status if "HTTP" in advice.wires else "–"
     again = "**yes**" if code.retryable else "no"
-    cells = (
-        f"`{name}`",
-        advice.wires,
-        status,
-        code.close or "–",
-        again,
-        f"{code.title}.",
-        advice.todo,
-    )
+    said = f"{code.title}. → {advice.todo}"
+    cells = (f"`{name}`", advice.wires, status, code.close or "–", again, said)
     return f"| {' | '.join(map(str, cells))} |\n"
 
 

@@ -39,6 +39,7 @@ def build(work: Path, site: Path) -> bool:
     copy_pages(work / "docs")
     shutil.rmtree(site, ignore_errors=True)
     shutil.copyfile(CONFIG, work / CONFIG.name)
+    shutil.copyfile(CONFIG.with_name("extra.css"), work / "docs" / "extra.css")
     shutil.copytree(CONFIG.parent / "overrides", work / "overrides", dirs_exist_ok=True)
     # It writes within its own folder only.
     command = [str(Path(sys.executable).with_name("zensical")), "build", "--clean", "--strict"]

@@ -16,6 +16,7 @@ _LINK = re.compile(
     r"""|<(?:a|img|source)\b[^>]*?\s(?:href|src|srcset)="(?P<attribute>[^"]+)\""""
     r"""|^\s{0,3}\[[^\]]+\]:\s+(?P<reference>\S+)"""
 )
+_ITEM = re.compile(r"(?:[-*]|\d+\.)\s")
 _ID = re.compile(r"""<a id="([^"]+)">""")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(?:.*?[^`])??\1(?!`)")
 _MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|<[^>]+>")
@@ -58,6 +59,8 @@ class Page:
         self.headings: list[Heading] = []
         self.links: list[Link] = []
         self.anchors: set[str] = set()
+        self.tight: list[int] = []
+        """Lines where a list begins right below a paragraph."""
         self._seen: Counter[str] = Counter()
         at = 0
         while at < len(self.lines):
@@ -90,6 +93,9 @@ class Page:
             self.headings.append(Heading(at, len(heading["level"]), heading["text"], anchor))
             self.anchors.add(anchor)
         self.anchors.update(_ID.findall(line))
+        before = self.lines[at - 1] if at else ""
+        if _ITEM.match(line) and before.strip() and not (_ITEM.match(before) or before[0] == " "):
+            self.tight.append(at)
         # What is code is no link; its place is kept.
         plain = _CODE.sub(lambda code: "·" * len(code[0]), line)
         for found in _LINK.finditer(plain):

@@ -43,6 +43,9 @@ def rewritten(file: Path) -> str:
     for heading in parts.headings:
         if heading.level > 1:
             lines[heading.line] = f"{lines[heading.line].rstrip()} {{ #{heading.anchor} }}"
+    # There a list needs an empty line before it.
+    for at in parts.tight:
+        lines[at] = "\n" + lines[at]
     return "\n".join(lines)
 
 
