@@ -75,7 +75,7 @@ screenshots: setup dashboard services ## every page and dialog of the dashboard,
 docs: setup ## the documentation as a site, into build/docs; a dead link or a warning fails
 	@$(BIN)/python -m tools.site
 
-reference: setup ## docs/reference: error codes, frames, OpenAPI, AsyncAPI, from what the program says of itself
+reference: setup ## docs/reference and docs/metrics.md: error codes, frames, OpenAPI, AsyncAPI, metrics, from the program itself
 	@$(BIN)/python -m tools.reference
 
 dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard

@@ -1,8 +1,8 @@
-"""Writes all of `docs/reference` that is made."""
+"""Writes all of the documentation that is made of the program."""
 
 from __future__ import annotations
 
-from tools.reference import FOLDER
+from tools.reference import FOLDER, metrics
 from tools.reference.files import made
 
 
@@ -12,6 +12,8 @@ def main() -> None:
     for name, text in made().items():
         (FOLDER / name).write_text(text)
         print(f"docs/reference/{name}")
+    metrics.main()
+    print("docs/metrics.md")
 
 
 if __name__ == "__main__":
