@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from conduit import store_url, variables
+from conduit import otel_variables, store_url, variables
 from conduit.errors import ConfigError
 from conduit.settings import Settings, may_be_none, together
 
@@ -74,6 +74,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     values |= {name: value for name, value in overrides.items() if value is not None}
     meant = variables.refusals(given, fields) + _find_database(values, given, overrides)
     meant += together.refusals(values)
+    if values.get("traces") == "otlp":
+        meant += otel_variables.refusals(given)
     try:
         settings = Settings.model_validate(values, by_name=True)
     except ValidationError as error:
@@ -87,6 +89,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         settings, settings.host, workers=settings.workers, has_provider=has_provider
     )
     said = (*others, *said)
+    if settings.traces != "off" and otel_variables.is_disabled(given):
+        said = (*said, otel_variables.DISABLED)
+        settings = settings.model_copy(update={"traces": "off"})
     return settings.model_copy(update={"warnings": said})
 
 

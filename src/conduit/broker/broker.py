@@ -50,9 +50,11 @@ from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.outcome import Forward, Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.publish.refusals import Refusals
+from conduit.broker.publish.traced import trace_publishes
 from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
+from conduit.broker.traces import Traces
 from conduit.broker.turn import Turn
 from conduit.core.message import DeadPlace, Retention
 from conduit.errors import ConduitError
@@ -93,10 +95,13 @@ class Broker:
     whoever answers, and a publish that is refused without asking the broker to `refused_publishes`.
     """
 
-    def __init__(self, store: Store, clock: Clock, options: BrokerOptions) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, options: BrokerOptions, traces: Traces | None = None
+    ) -> None:
         self.store = store
         self.clock = clock
         self._options = options
+        self.traces = traces
         self.stats = Stats(clock.now(), clock.wall_ms())
         self.count_connections: Callable[[], int] = int  # whoever has those of clients says it
         self.refused_changes = Causes("changes")
@@ -107,7 +112,7 @@ class Broker:
         self.topics = Catalog(
             store, clock, self, options.retention, options.max_topics, self.allowances
         )
-        bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes)
+        bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes, traces)
         self.activities = Activities(self.topics.everywhere)
         self._engine = make_engine(store, clock, self.stats, commits, self.allowances, bounds)
         self.allowances.timer.watch = self._engine.deadlines.watch
@@ -128,17 +133,12 @@ class Broker:
         self._keys = Keys(store, self.topics, clock, self.stats, *window)
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
         self._outcomes = outcomes
-        self._committers = Committers(
-            store,
-            commits,
-            outcomes.committed,
-            self._engine.backlog.committed,
-            options.publish.timeout_s,
-        )
+        on_idle, timeout_s = self._engine.backlog.committed, options.publish.timeout_s
+        self._committers = Committers(store, commits, outcomes.committed, on_idle, timeout_s)
         self._publisher = self._make_publisher(options.publish)
         # The publisher's own methods: a call less on the way of every publish.
-        self.publish = self._publisher.publish
-        self.publish_batch = self._publisher.publish_batch
+        way = trace_publishes(self._publisher, self._committers, self.topics, traces)
+        self.publish, self.publish_batch = way.publish, way.publish_batch
         self.take = self._publisher.take
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.giving_away = GivingAway(self._owned, self._engine.progress)

@@ -26,6 +26,7 @@ from conduit.server.joining import Cluster, make_node, serve_as
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
 from conduit.server.meeting import meet_others
 from conduit.server.serving import Server
+from conduit.server.tracing import open_tracing
 from conduit.server.workers.ports import bind
 from conduit.server.workers.worker import Worker
 from conduit.settings import Settings
@@ -74,15 +75,21 @@ def run(settings: Settings, *, may_color: bool = True, worker: Worker | None = N
 
 
 async def _serve(settings: Settings, files: Files, worker: Worker | None) -> None:
-    broker = Broker(make_store(settings), SystemClock(), _options(settings))
-    cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
+    clock = SystemClock()
     tells = worker is None or worker.tells
     async with AsyncExitStack() as ends:
         # Before the store is opened: a second server must not touch the database of the first.
         listeners, operators = _listeners(settings, worker, ends)
         port = listeners[0].getsockname()[1]
-        node = make_node(settings, port, broker.clock.wall_ms(), worker)
+        node = make_node(settings, port, clock.wall_ms(), worker)
+        tracing = open_tracing(settings, clock, node.name)
+        if tracing is not None:
+            ends.push_async_callback(tracing.close)
+        traces = None if tracing is None else tracing.traces
+        broker = Broker(make_store(settings), clock, _options(settings), traces)
+        cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
         context = _context(settings, broker, files, node)
+        context.tracing = tracing
         server = Server(
             context,
             stop_within_s=settings.shutdown_timeout_s,

@@ -47,6 +47,7 @@ from conduit.tenancy.principal import Principal
 if TYPE_CHECKING:
     from conduit.cluster.apart.meeting import Meeting
     from conduit.cluster.registry.registry import Registry
+    from conduit.server.tracing import Tracing
 
 NO_BOUNDS = Retention()
 # Sockets at /internal/link before their proof: a node needs some milliseconds for it.
@@ -154,6 +155,8 @@ class Context:
     """Durable ones, where they run: here, or on other nodes too."""
     meeting: Meeting | None = None
     """What links this node with others that have logs of their own, if it is one of such."""
+    tracing: Tracing | None = None
+    """What records traces, if they are wanted."""
 
     def __init__(
         self,

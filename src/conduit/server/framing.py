@@ -6,6 +6,8 @@ import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from conduit.errors import LimitReached
 from conduit.server.chunks import Chunks, too_large
 from conduit.server.context import Limits
@@ -17,6 +19,7 @@ from conduit.server.head import (
     Head,
     Route,
     cut_credential,
+    cut_trace,
     known_head,
     parse_head,
 )
@@ -171,9 +174,12 @@ class Framer:
             return None
         raw = data[start:end]
         bare, credential = cut_credential(raw)
+        bare, trace = cut_trace(bare)
         # No two of those that open a WebSocket are the same, and one may have a ticket in its address.
         is_known = len(bare) <= KNOWN_HEAD_MAX_BYTES and not bare.startswith(WEBSOCKET)
         head = known_head(bare) if is_known else parse_head(bare)
+        if trace is not None:
+            head = replace(head, trace=trace)
         caller = admit(head, credential)
         return None if caller is None else (raw, head, caller)
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from conduit.broker.publish.traced import carried
 from conduit.errors import ConduitError, InvalidRequest, RequestError, StateError, Unavailable
 from conduit.grants import Scope
 from conduit.protocol.batch import decode_publish_batch
@@ -94,6 +95,8 @@ class Front(KnownConnection):
             message = decode_publish(body, head.idempotency_key)
             if caller.is_bounded:
                 admit(self.context, caller, message)
+            if head.trace is not None:
+                message = carried(self.context.broker.traces, message, head.trace)
             self.context.broker.publish(caller.tenant, message, slot.answer)
         except ConduitError as error:
             self._refuse_publish(slot, error)
@@ -203,6 +206,10 @@ class Front(KnownConnection):
                 )
             if caller.is_bounded:
                 admit_all(self.context, caller, requests)
+            if head.trace is not None:
+                requests = [
+                    carried(self.context.broker.traces, each, head.trace) for each in requests
+                ]
             self.context.broker.publish_batch(caller.tenant, requests, slot.answer)
         except ConduitError as error:
             self._refuse_publish(slot, error)

@@ -38,6 +38,11 @@ _CREDENTIAL = re.compile(
 INTERNAL = b"internal "
 # And before cookies, of which one may be a session's.
 COOKIES = b"cookies "
+# What differs from one request of a client to the next. So it stays apart from what is the same.
+_TRACE = re.compile(
+    rb"\r\ntrace(parent|state):[ \t]*([^\r\n]*)(?=\r\n)",
+    re.IGNORECASE,
+)
 _BEARER = re.compile(rb"bearer[ ]+", re.IGNORECASE)
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
@@ -118,6 +123,8 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Names in lower case, repeated ones joined by a comma where they may be repeated."""
     is_open: bool
     """Whether it is answered whoever asks: documents, probes, and what browsers ask before they ask."""
+    trace: tuple[str, str] | None = None
+    """Its `traceparent` and `tracestate`, which are not in `headers`."""
     forward: bytes
     """The head for the control plane, without the empty line at its end and, for a chunked body,
     without a length: the body is passed on whole."""
@@ -218,6 +225,23 @@ def _credential(name: bytes, value: bytes) -> bytes:
         scheme = _BEARER.match(value)
         return b"" if scheme is None else value[scheme.end() :]
     return INTERNAL + value if name == b"x-internal-secret" else value
+
+
+def cut_trace(raw: bytes) -> tuple[bytes, tuple[str, str] | None]:
+    """A head without its `traceparent` and `tracestate` headers, and what was in them. None for none; two
+    of the former are not valid together, and several of the latter are one."""
+    # Behind the request line: ends of lines may stand before it.
+    begin = len(raw) - len(raw.lstrip(b"\r\n"))
+    given: dict[bytes, list[bytes]] = {b"parent": [], b"state": []}
+    left, end = [], 0
+    for found in _TRACE.finditer(raw, begin):
+        given[found[1].lower()].append(found[2].strip(b" \t"))
+        left.append(raw[end : found.start()])
+        end = found.end()
+    if not left:
+        return raw, None
+    parent, state = (b",".join(each).decode("latin-1") for each in given.values())
+    return b"".join(left) + raw[end:], (parent, state) if given[b"parent"] else None
 
 
 known_head = lru_cache(maxsize=KNOWN_HEADS_MAX_COUNT)(parse_head)

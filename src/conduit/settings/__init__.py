@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from conduit import redis_url, store_url
+from conduit import otel_variables, redis_url, store_url
 from conduit.settings.access import Access
 from conduit.settings.connections import Connections
 from conduit.settings.kept import Kept
@@ -16,18 +16,24 @@ from conduit.settings.original import Original
 from conduit.settings.process import Process
 from conduit.settings.publishing import Publishing
 from conduit.settings.tokens import Tokens
+from conduit.settings.tracing import Tracing
 from conduit.settings.types import may_be_none
 from conduit.settings.workers import Workers
 
 __all__ = ["Settings", "may_be_none"]
 
 
-# What is secret in a URL.
-_PASSWORDS = {"database_url": store_url.passwords, "redis_url": redis_url.passwords}
+# What is secret in a URL, and in a list of headers.
+_PASSWORDS = {
+    "database_url": store_url.passwords,
+    "redis_url": redis_url.passwords,
+    "otlp_headers": otel_variables.header_values,
+    "otlp_traces_headers": otel_variables.header_values,
+}
 
 
 # The last group is the first to be looked at.
-class Settings(Kept, Connections, Publishing, Workers, Process, Tokens, Access, Original):
+class Settings(Kept, Connections, Publishing, Workers, Process, Tokens, Access, Tracing, Original):
     """Everything that can be set."""
 
     warnings: tuple[str, ...] = Field((), exclude=True)

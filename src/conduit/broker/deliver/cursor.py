@@ -49,7 +49,7 @@ from conduit.broker.deliver.handing import Handing
 from conduit.broker.deliver.live import LiveSet
 from conduit.broker.deliver.source import Source
 from conduit.broker.deliver.states import State, enter, leave
-from conduit.broker.deliver.verbs import Outcome, Verb
+from conduit.broker.deliver.verbs import ACKED, Outcome, Verb
 from conduit.core.delivery import Delivery
 from conduit.core.policy import PUT_OFF_S
 from conduit.core.retries import NOBODY
@@ -166,8 +166,12 @@ class Cursor:
             return Outcome.FULL
         stats = self._engine.stats
         handed_at = delivery.handed_at(seq) if stats.acks_to_time and verb.is_ack else None
+        traces = self._engine.traces
+        traced = None if traces is None else traces.find(self.group, self.topic, seq)
         outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:
+            if traces is not None and traced is not None:
+                traces.settled(self.group, self.topic, traced, verb)
             verb.count(stats)
             if verb.is_ack:
                 self.group.allowance.counts.acked_count += 1
@@ -182,7 +186,11 @@ class Cursor:
             return None
         stats = self._engine.stats
         handed_at = self.delivery.handed_at(seq) if stats.acks_to_time else None
+        traces = self._engine.traces
+        traced = [] if traces is None else traces.open_through(self, seq)
         settled_count = self.delivery.ack_through(seq, holder)
+        if traces is not None and traced:
+            traces.settled_through(self, traced, ACKED)
         stats.acked_count += settled_count
         self.group.allowance.counts.acked_count += settled_count
         if settled_count and handed_at is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from conduit.broker.catalog import Topic
 from conduit.core.message import Committed, DeadLetter
+from conduit.core.trace_context import TraceContext
 from conduit.protocol.codec import encode_json, format_time, text_frame
 
 # What Python needs for an entry besides its frame: the object, the id, and what holds them.
@@ -24,6 +27,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     head_bytes: int
     """Size of the frame's WebSocket header."""
     published_at_ms: int
+    trace: TraceContext | None = None
+    """Of a message that is traced."""
 
     def frame_for(self, attempt: int, failures: int, subscription: bytes) -> bytes:
         """The frame of another attempt, or for a durable subscription (its name, else empty)."""
@@ -39,7 +44,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return text_frame(b'%b,"attempt":%d}' % (text, attempt))
 
 
-def make_entry(topic: Topic, message: Committed | DeadLetter, seq: int) -> Entry:
+def make_entry(
+    topic: Topic,
+    message: Committed | DeadLetter,
+    seq: int,
+    trace: TraceContext | None = None,
+) -> Entry:
     """Build the frame."""
     text = (
         b'{"type":"message","message_id":"%b","topic":"%b","payload":%b,"published_at":"%b","seq":%d'
@@ -60,4 +70,8 @@ def make_entry(topic: Topic, message: Committed | DeadLetter, seq: int) -> Entry
     text += _FIRST_ATTEMPT
     frame = text_frame(text)
     head_bytes = len(frame) - len(text)
-    return Entry(seq, message.message_id, frame, head_bytes, message.published_at_ms)
+    return Entry(seq, message.message_id, frame, head_bytes, message.published_at_ms, trace)
+
+
+MakeEntry = Callable[[Topic, Committed | DeadLetter, int], Entry]
+"""`make_entry`, or what calls it."""

@@ -16,10 +16,11 @@ from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.backlog import Backlog
 from conduit.broker.deliver.budget import Budget
-from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, make_entry
+from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, MakeEntry
 from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.deliver.live import LIVE_MAX_COUNT, WRITE_S, Follower, LiveSet
 from conduit.broker.deliver.subscriber import Outlet
+from conduit.broker.deliver.traced import DeliveryTraces
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, each, guarded
 from conduit.core.message import Committed
@@ -47,6 +48,9 @@ class Tools:
     index: MessageIndex
     backlog: Backlog
     budget: Budget
+    make_entry: MakeEntry
+    traces: DeliveryTraces | None
+    """Of deliveries that are traced; None: none are."""
 
 
 class Feed:
@@ -100,7 +104,7 @@ class Feed:
             # The log was further than this node knew, and it was told.
             messages, first_seq = messages[known_count:], first_seq + known_count
         self.is_used = True
-        put, topic = self._tools.index.put, self.topic
+        put, make_entry, topic = self._tools.index.put, self._tools.make_entry, self.topic
         for seq, message in enumerate(messages, first_seq):
             entry = make_entry(topic, message, seq)
             put(message.message_id, topic.topic_id, seq)
@@ -199,6 +203,8 @@ class Feed:
         self.topic.allowance.counts.delivered_count += count
         tools.stats.delivered(entries, now, times)
         tools.turn.deferred_s += times * WRITE_S
+        if tools.traces is not None:
+            tools.traces.wrote(self.topic, entries, now, times)
 
     def again(self, live: LiveSet) -> None:
         """See `Tail.again`."""

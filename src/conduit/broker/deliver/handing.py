@@ -170,6 +170,8 @@ class Handing:
         self._feed.topic.delivered_count += len(entries)
         self._group.handed(len(entries))
         subscriber.outlet.write(data)
+        if engine.traces is not None:
+            engine.traces.handed(self._group, self._feed.topic, entries, now)
         if is_at_end:
             engine.backlog.live(owner)
 
@@ -226,4 +228,6 @@ class Handing:
             self._group.allowance.counts.redelivered_count += 1
         engine.index.put(entry.message_id, self._feed.topic.topic_id, seq)
         subscriber.outlet.write(entry.frame_for(retry.attempt, retry.failures, name))
+        if engine.traces is not None:
+            engine.traces.handed_again(self._group, self._feed.topic, entry, retry, now)
         return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.budget import Budget
-from conduit.broker.deliver.entry import Entry, make_entry
+from conduit.broker.deliver.entry import Entry, MakeEntry
 from conduit.core.message import DeadLetter, Message
 
 # Of the payloads that are read at once.
@@ -28,6 +28,7 @@ class Page:
         "_budget",
         "_entries",
         "_is_of_log",
+        "_make_entry",
         "_messages",
         "_topic",
         "_user_count",
@@ -41,9 +42,11 @@ class Page:
         topic: Topic,
         messages: Sequence[Message | DeadLetter],
         budget: Budget,
+        make_entry: MakeEntry,
     ) -> None:
         self._topic = topic
         self._budget = budget
+        self._make_entry = make_entry
         self._user_count = 0
         self._is_of_log = not (messages and isinstance(messages[0], DeadLetter))
         self._entries: list[Entry] = []
@@ -76,7 +79,7 @@ class Page:
             made = messages[-missing_count:]
             del messages[-missing_count:]
             for message in reversed(made):
-                entries.append(make_entry(topic, message, message.seq))
+                entries.append(self._make_entry(topic, message, message.seq))
         return entries[offset : offset + limit]
 
     # What it takes --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.lags import Lags
 from conduit.broker.deliver.marks import Marks, Recorded
 from conduit.broker.deliver.stored import Rows
+from conduit.broker.deliver.traced import DeliveryTraces
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
 from conduit.broker.waiting import result_of
@@ -62,11 +63,19 @@ After = Callable[[Refused], None]
 class ProgressWriter:
     """Collects whose progress changed, and stores it."""
 
-    def __init__(self, store: Store, clock: Clock, stats: Stats, lags: Lags) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        stats: Stats,
+        lags: Lags,
+        traces: DeliveryTraces | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._stats = stats
         self._lags = lags
+        self._traces = traces
         self._marked = Marks()
         # What the store is being told.
         self._flushing = Marks()
@@ -326,6 +335,8 @@ class ProgressWriter:
         self._stats.dead_lettered_count += len(deaths)
         who.group.allowance.counts.dead_lettered_count += len(deaths)
         self._marked.bury(who, deaths)
+        if self._traces is not None:
+            self._traces.died(who.group, topic, deaths)
         # What is being stored may fail, and be tried again together with these deaths.
         for marks in (self._marked, self._flushing):
             marks.forget_redriven(who, deaths)

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.budget import READ_BYTES, Budget
+from conduit.broker.deliver.entry import MakeEntry
 from conduit.broker.deliver.page import PAGE_MAX_BYTES, Page
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded
@@ -35,10 +36,11 @@ class Reader:
     Pages stay as long as there is room for them (budget.py), for those who come to the same place.
     """
 
-    def __init__(self, store: Store, budget: Budget, stats: Stats) -> None:
+    def __init__(self, store: Store, budget: Budget, stats: Stats, make_entry: MakeEntry) -> None:
         self._store = store
         self._budget = budget
         self._stats = stats
+        self._make_entry = make_entry
         # (topic_id, first number) -> who waits for that page.
         self._waiting: dict[tuple[int, int], list[Arrived]] = {}
         # Pages by topic id and first number, as long as somebody has them or they are kept.
@@ -115,7 +117,7 @@ class Reader:
     ) -> Page | ConduitError:
         """A page of what is being read, which is in use; or why it could not be read."""
         try:
-            page = Page(topic, await messages, self._budget)
+            page = Page(topic, await messages, self._budget, self._make_entry)
             page.begin_use()
         except Exception as error:  # noqa: BLE001 - the root of a read: whoever waits is told
             return _told(error)

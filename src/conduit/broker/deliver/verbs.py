@@ -36,6 +36,8 @@ class Verb(msgspec.Struct, frozen=True):
     """Whether `kills` may be true of some delivery."""
     is_ack: ClassVar[bool] = False
     """Whether it says that the message is done."""
+    title: ClassVar[str | None] = None
+    """What a trace calls it; None: it settles nothing."""
 
     def settle(self, delivery: Delivery, seq: int, holder: int) -> Outcome:
         """Do it, if the delivery's state allows it."""
@@ -66,6 +68,7 @@ class Acked(Verb, frozen=True):
     """Done. Whoever has handled the message may say so, even if it has gone to another since."""
 
     is_ack: ClassVar[bool] = True
+    title: ClassVar[str | None] = "ack"
 
     def _apply(self, delivery: Delivery, seq: int, holder: int) -> bool:
         return delivery.ack(seq)
@@ -83,6 +86,7 @@ class Nacked(Verb, frozen=True, kw_only=True):
     """The attempt failed: try again after `delay_s`, or after the attempt's wait."""
 
     may_kill: ClassVar[bool] = True
+    title: ClassVar[str | None] = "nack"
 
     now: float
     delay_s: float | None
@@ -107,6 +111,7 @@ class Rejected(Verb, frozen=True, kw_only=True):
     """A dead letter now."""
 
     may_kill: ClassVar[bool] = True
+    title: ClassVar[str | None] = "reject"
 
     reason: str
 

@@ -36,6 +36,8 @@ class Committers:
         self._make: Callable[[Appender], Committer] = lambda appender: Committer(
             appender, commits, on_committed, on_idle, timeout_s
         )
+        self.wrap: Callable[[Appender], Appender] = lambda appender: appender
+        """What is between them and each shard; to be set before `start`."""
         # By the number of the shard; a log that is not divided has one.
         self._committers: Mapping[int, Committer] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,7 +50,9 @@ class Committers:
     async def start(self) -> None:
         """Begin to store what is submitted, when it is known whether the store takes it."""
         shards = self._store.shards or {0: self._store}
-        self._committers = {number: self._make(shard) for number, shard in shards.items()}
+        self._committers = {
+            number: self._make(self.wrap(shard)) for number, shard in shards.items()
+        }
         if len(shards) == 1:
             self._only = next(iter(self._committers.values()))
             self.submit = self._only.submit

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 from fastapi import Header, Request, Response
 from pydantic import Field
 
+from conduit.broker.publish.traced import carried
 from conduit.broker.waiting import result_of
+from conduit.core.trace_context import TRACEPARENT, TRACESTATE
 from conduit.names import KEY_SCHEMA
 from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish, encode_json
@@ -31,6 +33,12 @@ def _body(shape: type) -> dict[str, Any]:
     """The document of a body that the wire codec decodes."""
     schema = {"$ref": f"#/components/schemas/{shape.__name__}"}
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+def _trace(request: Request) -> tuple[str, str] | None:
+    """As `Head.trace`; what came by the front has none here."""
+    parents = request.headers.getlist(TRACEPARENT)
+    return (",".join(parents), ",".join(request.headers.getlist(TRACESTATE))) if parents else None
 
 
 @router.post(
@@ -60,6 +68,8 @@ async def publish(
     """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
     message = decode_publish(await request.body(), idempotency_key)
     admit(shared, caller, message)
+    if given := _trace(request):
+        message = carried(shared.broker.traces, message, given)
     request.state.is_told = True
     receipt = await result_of(partial(shared.broker.publish, caller.tenant, message))
     return Response(encode_json(receipt), media_type=JSON)
@@ -85,6 +95,9 @@ async def publish_batch(shared: Shared, caller: Publishing, request: Request) ->
     """Publish up to 1,000 messages in one commit, all or nothing."""
     batch = decode_publish_batch(await request.body(), shared.limits.max_batch_count)
     admit_all(shared, caller, batch.messages)
+    messages = batch.messages
+    if given := _trace(request):
+        messages = [carried(shared.broker.traces, each, given) for each in messages]
     request.state.is_told = True
-    receipts = await result_of(partial(shared.broker.publish_batch, caller.tenant, batch.messages))
+    receipts = await result_of(partial(shared.broker.publish_batch, caller.tenant, messages))
     return Response(encode_json(BatchAnswer(receipts)), media_type=JSON)
