@@ -19,6 +19,7 @@ from conduit.broker.deliver.settings import DURABLE
 from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Stats
 from conduit.broker.store_time import StoreTime
+from conduit.broker.traces import Traces
 from conduit.broker.waiting import result_of
 from conduit.core.message import SubscriptionSettings
 from conduit.core.timeline import Reading
@@ -194,10 +195,13 @@ class Bench:
 
 @asynccontextmanager
 async def running_broker(
-    store: Any = None, clock: ManualClock | None = None, **options: Any
+    store: Any = None,
+    clock: ManualClock | None = None,
+    traces: Traces | None = None,
+    **options: Any,
 ) -> AsyncIterator[Bench]:
     clock = clock or ManualClock()
-    broker = Broker(store or MemoryStore(), clock, BrokerOptions(**options))
+    broker = Broker(store or MemoryStore(), clock, BrokerOptions(**options), traces)
     await broker.start()
     try:
         yield Bench(broker, clock)
