@@ -7,6 +7,7 @@ from conduit.server.head import (
     Head,
     Route,
     cut_credential,
+    cut_trace,
     parse_head,
 )
 
@@ -256,3 +257,25 @@ REST = b"Host: x\r\n\r\n"
 def test_cookies_are_cut_and_count_only_beside_no_other_credential(lines, credential):
     raw = b"GET /a HTTP/1.1\r\n" + lines + REST
     assert cut_credential(raw) == (b"GET /a HTTP/1.1\r\n" + REST, credential)
+
+
+@pytest.mark.parametrize(
+    ("lines", "trace"),
+    [
+        (b"", None),
+        (b"traceparent: p\r\n", ("p", "")),
+        (b"TraceParent:p \r\nTRACESTATE: a=1\r\ntracestate:b=2\r\n", ("p", "a=1,b=2")),
+        # Two are not valid together, and none is without the other.
+        (b"traceparent: p\r\ntraceparent: q\r\n", ("p,q", "")),
+        (b"tracestate: a=1\r\n", None),
+    ],
+)
+def test_the_context_of_a_trace_is_cut_so_that_the_rest_is_the_same_again(lines, trace):
+    raw = b"POST /a HTTP/1.1\r\n" + lines + REST
+    assert cut_trace(raw) == (b"POST /a HTTP/1.1\r\n" + REST, trace)
+
+
+@pytest.mark.parametrize("start", [b"", b"\r\n", b"\n\r\n"])
+def test_what_stands_before_the_request_line_is_no_context(start):
+    raw = start + b"traceparent: p\r\nPOST /a HTTP/1.1\r\n" + REST
+    assert cut_trace(raw) == (raw, None)

@@ -27,6 +27,7 @@ from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
 from conduit.client.starts import Start, start_spec
 from conduit.client.text import encoded
+from conduit.client.tracing import all_with_context, with_context
 from conduit.names import check_pattern, check_subscription, check_topic
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, Subscribe
 from conduit.protocol.records import BatchAnswer, Receipt, WhoAmI
@@ -63,7 +64,8 @@ class AsyncConduit:
 
     `api_key` is an API key or a token. For tokens it may be a function, also an async one, that gives one
     which is good now: it is asked before each connection, before a token expires under an open stream, and
-    when a token is refused. `tenant`: whom a key with the scope `admin` acts for.
+    when a token is refused. `tenant`: whom a key with the scope `admin` acts for. `propagate`: what is
+    published carries the context of the span that is open in OpenTelemetry, if there is one, in its headers.
 
     `topics`, `messages`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens`, `tickets` and `nodes`
     are the control endpoints. All methods raise ClientError or, for arguments that no server would take,
@@ -77,12 +79,14 @@ class AsyncConduit:
         api_key: ApiKey | None = None,
         tenant: str | None = None,
         retry_s: float = RETRY_S,
+        propagate: bool = True,
     ) -> None:
         self._place = find(url)
         self.url = self._place.url
         self._credential = Credential(api_key, tenant)
         self._credential.check(self._place)
         self._retry_s = retry_s
+        self._propagates = propagate
         self._rest = Rest(self._place, self._credential)
         self.topics = Topics(self._rest)
         self.messages = Messages(self._rest)
@@ -96,12 +100,13 @@ class AsyncConduit:
 
     @classmethod
     def from_environment(
-        cls, *, tenant: str | None = None, retry_s: float = RETRY_S
+        cls, *, tenant: str | None = None, retry_s: float = RETRY_S, propagate: bool = True
     ) -> AsyncConduit:
         """A client of the server that CONDUIT_URL names, with the key in CONDUIT_API_KEY, if they are set.
         They come together: a key of the environment goes to no address of the program's own."""
         url, api_key = found()
-        return cls(url or DEFAULT_URL, api_key=api_key, tenant=tenant, retry_s=retry_s)
+        url = url or DEFAULT_URL
+        return cls(url, api_key=api_key, tenant=tenant, retry_s=retry_s, propagate=propagate)
 
     async def __aenter__(self) -> AsyncConduit:
         return self
@@ -132,11 +137,14 @@ class AsyncConduit:
         one is made, so that no try stores the message twice.
         """
         request = message(topic, payload, key=key, headers=headers, idempotency_key=idempotency_key)
+        if self._propagates:
+            request = with_context(request)
         return await self._patiently(lambda: self._rest.post(address("publish"), Receipt, request))
 
     async def publish_batch(self, messages: Sequence[PublishRequest]) -> list[Receipt]:
         """Publish many, made by `message`, in one commit, all or nothing; receipts in order."""
-        batch = PublishBatchRequest(list(messages))
+        messages = all_with_context(messages) if self._propagates else list(messages)
+        batch = PublishBatchRequest(messages)
         where = address("publish", "batch")
         answer = await self._patiently(lambda: self._rest.post(where, BatchAnswer, batch))
         return answer.results

@@ -1,0 +1,148 @@
+"""Spans of the broker to OpenTelemetry's SDK."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from conduit.broker.spans import Operation, Span
+from conduit.core.trace_context import TraceContext
+from conduit.names import DEFAULT_TENANT
+from conduit.server import exporting as module
+from conduit.server.exporting import Exporting
+from conduit.server.tracing import Tracing
+from tests.broker.kit import ManualClock, running_broker
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+GIVEN = TraceContext(TRACE, SPAN, 1, "a=1")
+UNSAMPLED = TraceContext(TRACE, SPAN, 0)
+
+
+def a_span(**more: object) -> Span:
+    context = TraceContext(TRACE, "1" * 16, 1, "a=1")
+    fields = {"parent": GIVEN, "start_ns": 5, "end_ns": 7, "attributes": {"x": 1}} | more
+    return Span(operation=Operation.PUBLISH, context=context, **fields)
+
+
+def test_a_span_is_exported_as_it_was_recorded() -> None:
+    exporter = InMemorySpanExporter()
+    exporting = Exporting("node-1", exporter)
+    exporting.record(a_span(error="topic_not_found"))
+    exporting.close(10.0)
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "publish"
+    assert span.kind is SpanKind.SERVER
+    assert span.context is not None
+    assert (span.context.trace_id, span.context.span_id) == (int(TRACE, 16), int("1" * 16, 16))
+    assert span.context.trace_state.to_header() == "a=1"
+    assert span.parent is not None
+    assert (span.parent.span_id, span.parent.is_remote) == (int(SPAN, 16), True)
+    assert (span.start_time, span.end_time) == (5, 7)
+    assert span.attributes == {"x": 1, "error.type": "topic_not_found"}
+    assert span.status.status_code is StatusCode.ERROR
+    resource = span.resource.attributes
+    assert (resource["service.name"], resource["service.instance.id"]) == ("conduit", "node-1")
+
+
+def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "events")
+    exporter = InMemorySpanExporter()
+    exporting = Exporting("node-1", exporter)
+    exporting.record(a_span())
+    exporting.close(10.0)
+    assert exporter.get_finished_spans()[0].resource.attributes["service.name"] == "events"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "begins", "follows", "follows_unsampled"),
+    [
+        (None, True, True, False),
+        ("parentbased_always_off", False, True, False),
+        ("always_on", True, True, True),
+        ("always_off", False, False, False),
+    ],
+)
+def test_the_sampler_of_the_environment_decides(
+    monkeypatch: pytest.MonkeyPatch,
+    sampler: str | None,
+    begins: bool,
+    follows: bool,
+    follows_unsampled: bool,
+) -> None:
+    if sampler is not None:
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    exporting = Exporting("node", InMemorySpanExporter())
+    assert exporting.begins(1) is begins
+    assert exporting.follows(GIVEN) is follows
+    assert exporting.follows(UNSAMPLED) is follows_unsampled
+    exporting.close(10.0)
+
+
+def test_a_share_of_traces_is_chosen_by_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.25")
+    exporting = Exporting("node", InMemorySpanExporter())
+    step = (1 << 64) // 100
+    assert sum(exporting.begins(number * step + step // 2) for number in range(100)) == 25
+    exporting.close(10.0)
+
+
+class Stuck(SpanExporter):
+    """A collector that does not answer until it is let."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.begun = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.begun.set()
+        self.may_go_on.wait()
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "QUEUE_MAX_COUNT", 10)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+    stuck = Stuck()
+    exporting = Exporting("node", stuck)
+    for _ in range(4):
+        exporting.record(a_span())
+    assert stuck.begun.wait(30)
+    for _ in range(13):
+        exporting.record(a_span())
+    assert exporting.waiting_count == 10
+    assert exporting.full_count == 3
+    exporting.close(0.01)
+    assert "14 spans of traces could not be sent" in caplog.text
+    tracing = Tracing(exporting, ManualClock(), 1)
+    stuck.may_go_on.set()
+    exporting.close(30.0)
+    dropped = {
+        sample.labels["reason"]: sample.value
+        for family in tracing.families()
+        if family.name == "conduit_trace_spans_dropped"
+        for sample in family.samples
+    }
+    assert dropped == {"rate": 0, "commit": 0, "ephemeral": 0, "queue": 3, "export": 14}
+
+
+async def test_a_message_of_the_broker_is_one_trace() -> None:
+    exporter, clock = InMemorySpanExporter(), ManualClock()
+    tracing = Tracing(Exporting("node", exporter), clock, 1_000)
+    async with running_broker(clock=clock, traces=tracing.traces) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "t")
+        await bench.subscribe("t", ack="auto")
+        await bench.publish("t")
+    await tracing.close()
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert set(spans) == {"publish", "commit", "deliver"}
+    assert len({span.context.trace_id for span in spans.values() if span.context}) == 1
