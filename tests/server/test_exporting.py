@@ -1,7 +1,9 @@
 """Spans of the broker to OpenTelemetry's SDK."""
 
+import re
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -17,6 +19,7 @@ from conduit.server.exporting import Exporting
 from conduit.server.tracing import Tracing
 from tests.broker.kit import ManualClock, running_broker
 
+DOCS = Path(__file__).parents[2] / "docs" / "http-api.md"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = TraceContext(TRACE, SPAN, 1, "a=1")
 UNSAMPLED = TraceContext(TRACE, SPAN, 0)
@@ -126,6 +129,8 @@ def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
     tracing = Tracing(exporting, ManualClock(), 1)
     stuck.may_go_on.set()
     exporting.close(30.0)
+    written = re.findall(r"`(conduit_trace_\w+?)(?:_total)?`", DOCS.read_text())
+    assert {family.name for family in tracing.families()} == set(written)
     dropped = {
         sample.labels["reason"]: sample.value
         for family in tracing.families()
