@@ -92,7 +92,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     if settings.traces != "off" and otel_variables.is_disabled(given):
         said = (*said, otel_variables.DISABLED)
         settings = settings.model_copy(update={"traces": "off"})
-    return settings.model_copy(update={"warnings": said})
+    more: dict[str, object] = {"warnings": said}
+    if settings.traces != "off":
+        more["sampling"] = otel_variables.sampling(given)
+    return settings.model_copy(update=more)
 
 
 def _find_database(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 EXTRA = "pip install 'conduit-events[otel]'"
@@ -19,9 +20,20 @@ _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOL = "http/protobuf"
 _RATIO = "traceidratio"
-_SAMPLERS = ("always_on", "always_off", _RATIO)
-SAMPLERS = (*(f"parentbased_{name}" for name in _SAMPLERS), *_SAMPLERS)
+_NONE = "always_off"
+_SAMPLERS = ("always_on", _NONE, _RATIO)
+_FOLLOWING = "parentbased_"
+SAMPLERS = (*(f"{_FOLLOWING}{name}" for name in _SAMPLERS), *_SAMPLERS)
 """What OTEL_TRACES_SAMPLER may be; the first is the default."""
+
+
+class Sampling(NamedTuple):
+    """Which traces are recorded."""
+
+    follows_parents: bool = True
+    """Whether a trace that others have begun is recorded if they do it."""
+    share: float = 1.0
+    """Of all others."""
 
 
 def refusals(given: Mapping[str, str]) -> list[str]:
@@ -46,6 +58,13 @@ def is_disabled(given: Mapping[str, str]) -> bool:
     return given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
+def sampling(given: Mapping[str, str]) -> Sampling:
+    """What the variables say, which are not refused."""
+    name = _sampler(given)
+    share = float(given.get("OTEL_TRACES_SAMPLER_ARG", 1)) if name.endswith(_RATIO) else 1.0
+    return Sampling(name.startswith(_FOLLOWING), 0.0 if name.endswith(_NONE) else share)
+
+
 def header_values(text: str) -> list[str]:
     """What is secret in a list of headers, as it stands there and as it is sent."""
     values = [pair.partition("=")[2].strip() for pair in text.split(",")]
@@ -53,13 +72,17 @@ def header_values(text: str) -> list[str]:
 
 
 def _of_sampler(given: Mapping[str, str]) -> list[str]:
-    sampler = given.get("OTEL_TRACES_SAMPLER", SAMPLERS[0]).strip().lower()
+    sampler = _sampler(given)
     if sampler not in SAMPLERS:
         return [f"OTEL_TRACES_SAMPLER is {sampler!r}: it must be one of {', '.join(SAMPLERS)}."]
     ratio = given.get("OTEL_TRACES_SAMPLER_ARG")
     if ratio is None or not sampler.endswith(_RATIO) or _is_share(ratio):
         return []
     return [f"OTEL_TRACES_SAMPLER_ARG is {ratio!r}: it must be a number from 0 to 1."]
+
+
+def _sampler(given: Mapping[str, str]) -> str:
+    return given.get("OTEL_TRACES_SAMPLER", SAMPLERS[0]).strip().lower()
 
 
 def _is_share(text: str) -> bool:

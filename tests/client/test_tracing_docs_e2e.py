@@ -35,10 +35,12 @@ async def test_a_consumer_as_the_page_has_it_goes_on_with_the_trace() -> None:
             working = asyncio.gather(names["work"](client))
             with tracer.start_as_current_span("order") as span:
                 # Before it is subscribed, or after: the subscription begins with what comes next.
-                while not done.is_set():
+                while not (done.is_set() or working.done()):
                     await client.publish("orders", {"id": 42})
                     await asyncio.sleep(0.05)
             working.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await working
     consumed = [each for each in exporter.get_finished_spans() if each.name == "process orders"]
     assert consumed
     assert consumed[0].parent is not None

@@ -1,19 +1,29 @@
 """Spans of the broker to OpenTelemetry's SDK."""
 
+import random
 import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, sampling
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 
+from conduit import otel_variables
 from conduit.broker.spans import Operation, Span
 from conduit.core.trace_context import TraceContext
 from conduit.names import DEFAULT_TENANT
+from conduit.otel_variables import Sampling
 from conduit.server import exporting as module
 from conduit.server.exporting import Exporting
 from conduit.server.tracing import Tracing
@@ -22,7 +32,6 @@ from tests.broker.kit import ManualClock, running_broker
 DOCS = Path(__file__).parents[2] / "docs" / "http-api.md"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = TraceContext(TRACE, SPAN, 1, "a=1")
-UNSAMPLED = TraceContext(TRACE, SPAN, 0)
 
 
 def a_span(**more: object) -> Span:
@@ -33,7 +42,7 @@ def a_span(**more: object) -> Span:
 
 def test_a_span_is_exported_as_it_was_recorded() -> None:
     exporter = InMemorySpanExporter()
-    exporting = Exporting("node-1", exporter)
+    exporting = Exporting("node-1", Sampling(), exporter)
     exporting.record(a_span(error="topic_not_found"))
     exporting.close(10.0)
     (span,) = exporter.get_finished_spans()
@@ -54,44 +63,43 @@ def test_a_span_is_exported_as_it_was_recorded() -> None:
 def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "events")
     exporter = InMemorySpanExporter()
-    exporting = Exporting("node-1", exporter)
+    exporting = Exporting("node-1", Sampling(), exporter)
     exporting.record(a_span())
     exporting.close(10.0)
     assert exporter.get_finished_spans()[0].resource.attributes["service.name"] == "events"
 
 
-@pytest.mark.parametrize(
-    ("sampler", "begins", "follows", "follows_unsampled"),
-    [
-        (None, True, True, False),
-        ("parentbased_always_off", False, True, False),
-        ("always_on", True, True, True),
-        ("always_off", False, False, False),
-    ],
-)
-def test_the_sampler_of_the_environment_decides(
-    monkeypatch: pytest.MonkeyPatch,
-    sampler: str | None,
-    begins: bool,
-    follows: bool,
-    follows_unsampled: bool,
-) -> None:
-    if sampler is not None:
-        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
-    exporting = Exporting("node", InMemorySpanExporter())
-    assert exporting.begins(1) is begins
-    assert exporting.follows(GIVEN) is follows
-    assert exporting.follows(UNSAMPLED) is follows_unsampled
+SAMPLERS = {
+    "parentbased_always_on": sampling.ParentBased(sampling.ALWAYS_ON),
+    "parentbased_always_off": sampling.ParentBased(sampling.ALWAYS_OFF),
+    "parentbased_traceidratio": sampling.ParentBasedTraceIdRatio(0.25),
+    "always_on": sampling.ALWAYS_ON,
+    "always_off": sampling.ALWAYS_OFF,
+    "traceidratio": sampling.TraceIdRatioBased(0.25),
+}
+
+
+@pytest.mark.parametrize("name", otel_variables.SAMPLERS)
+def test_the_same_traces_are_chosen_as_by_the_samplers_of_the_sdk(name: str) -> None:
+    given = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": "0.25"}
+    exporting = Exporting("node", otel_variables.sampling(given), InMemorySpanExporter())
+    sampler, dice = SAMPLERS[name], random.Random(5)
+
+    def chooses(trace: int, parent: TraceContext | None) -> bool:
+        around = None if parent is None else set_span_in_context(NonRecordingSpan(_remote(parent)))
+        return sampler.should_sample(around, trace, "publish").decision.is_sampled()
+
+    for trace in [dice.getrandbits(128) for _ in range(200)]:
+        assert exporting.begins(trace) is chooses(trace, None)
+        for flags in (0, 1):
+            parent = TraceContext(f"{trace:032x}", SPAN, flags)
+            assert exporting.follows(parent) is chooses(trace, parent)
     exporting.close(10.0)
 
 
-def test_a_share_of_traces_is_chosen_by_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.25")
-    exporting = Exporting("node", InMemorySpanExporter())
-    step = (1 << 64) // 100
-    assert sum(exporting.begins(number * step + step // 2) for number in range(100)) == 25
-    exporting.close(10.0)
+def _remote(parent: TraceContext) -> SpanContext:
+    ids = int(parent.trace_id, 16), int(parent.span_id, 16)
+    return SpanContext(*ids, True, TraceFlags(parent.flags))
 
 
 class Stuck(SpanExporter):
@@ -116,7 +124,7 @@ def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
     monkeypatch.setattr(module, "QUEUE_MAX_COUNT", 10)
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     stuck = Stuck()
-    exporting = Exporting("node", stuck)
+    exporting = Exporting("node", Sampling(), stuck)
     for _ in range(4):
         exporting.record(a_span())
     assert stuck.begun.wait(30)
@@ -142,7 +150,7 @@ def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
 
 async def test_a_message_of_the_broker_is_one_trace() -> None:
     exporter, clock = InMemorySpanExporter(), ManualClock()
-    tracing = Tracing(Exporting("node", exporter), clock, 1_000)
+    tracing = Tracing(Exporting("node", Sampling(), exporter), clock, 1_000)
     async with running_broker(clock=clock, traces=tracing.traces) as bench:
         await bench.broker.topics.create(DEFAULT_TENANT, "t")
         await bench.subscribe("t", ack="auto")

@@ -72,4 +72,4 @@ def open_tracing(settings: Settings, clock: Clock, node_name: str) -> Tracing | 
     # Not on top: it takes OpenTelemetry, which others can do without.
     from conduit.server.exporting import Exporting
 
-    return Tracing(Exporting(node_name), clock, settings.traces_max_spans_per_s)
+    return Tracing(Exporting(node_name, settings.sampling), clock, settings.traces_max_spans_per_s)

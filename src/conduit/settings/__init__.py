@@ -39,6 +39,9 @@ class Settings(Kept, Connections, Publishing, Workers, Process, Tokens, Access, 
     warnings: tuple[str, ...] = Field((), exclude=True)
     """Sentences to be logged at start: what is set but has no effect. Not a variable."""
 
+    sampling: otel_variables.Sampling = Field(otel_variables.Sampling(), exclude=True)
+    """Which messages are traced, as OpenTelemetry's variables say it. Not a variable."""
+
     @property
     def secrets(self) -> list[str]:
         """What must be shown nowhere: the values of secret settings, and of URLs the passwords."""
