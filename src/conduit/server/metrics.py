@@ -29,6 +29,7 @@ from conduit.server import (
 from conduit.server.context import Context
 from conduit.server.measures import Table
 from conduit.server.registry_metrics import REGISTRY
+from conduit.server.tracing import TRACES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -54,6 +55,8 @@ class _Collector(Collector):
         yield from cluster_metrics.families(context)
         if context.registry is not None:
             yield from REGISTRY.families(context.registry)
+        if context.tracing is not None:
+            yield from TRACES.families(context.tracing)
 
 
 def tables() -> list[Table[Any]]:
@@ -76,6 +79,7 @@ def tables() -> list[Table[Any]]:
         cluster_metrics.GUESTS,
         cluster_metrics.COPIES,
         REGISTRY,
+        TRACES,
     ]
 
 

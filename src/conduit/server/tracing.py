@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from conduit.broker.clock import Clock
 from conduit.broker.traces import Recording, Traces
+from conduit.server.measures import Table, counter, gauge
 from conduit.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,32 +35,48 @@ class Tracing:
         """Send what waits. Call it when the broker has stopped."""
         await asyncio.to_thread(self._exporting.close, CLOSE_MAX_S)
 
-    def families(self) -> Iterator[Metric]:
-        """What was recorded, and what was not."""
-        exporting, traces = self._exporting, self.traces
-        yield CounterMetricFamily(
-            "conduit_trace_spans", "Spans sent to the collector.", exporting.counts.sent_count
-        )
-        dropped = CounterMetricFamily(
-            "conduit_trace_spans_dropped",
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Spans that were not recorded, or not sent, by reason."""
+        counts, exporting = self.traces.dropped, self._exporting
+        return {
+            "rate": counts["rate"],
+            "commit": counts["commit"],
+            "ephemeral": counts["ephemeral"],
+            "queue": exporting.full_count,
+            "export": exporting.counts.failed_count,
+        }
+
+    @property
+    def sent_count(self) -> int:
+        """Spans that the collector has taken."""
+        return self._exporting.counts.sent_count
+
+    @property
+    def waiting_count(self) -> int:
+        """Spans that wait to be sent."""
+        return self._exporting.waiting_count
+
+
+TRACES: Table[Tracing] = Table(
+    "Traces",
+    (
+        counter("trace_spans", "Spans sent to the collector.", lambda one: one.sent_count),
+        counter(
+            "trace_spans_dropped",
             "Spans that were not recorded, or not sent, by reason.",
-            labels=["reason"],
-        )
-        for reason in ("rate", "commit", "ephemeral"):
-            dropped.add_metric([reason], traces.dropped[reason])
-        dropped.add_metric(["queue"], exporting.full_count)
-        dropped.add_metric(["export"], exporting.counts.failed_count)
-        yield dropped
-        yield CounterMetricFamily(
-            "conduit_trace_contexts_invalid",
+            lambda one: one.dropped,
+            "reason",
+        ),
+        counter(
+            "trace_contexts_invalid",
             "Trace contexts of clients that could not be read, and were ignored.",
-            traces.invalid_count,
-        )
-        yield GaugeMetricFamily(
-            "conduit_trace_spans_waiting",
-            "Spans that wait to be sent.",
-            exporting.waiting_count,
-        )
+            lambda one: one.traces.invalid_count,
+        ),
+        gauge("trace_spans_waiting", "Spans that wait to be sent.", lambda one: one.waiting_count),
+    ),
+    "with `CONDUIT_TRACES=otlp`",
+)
 
 
 def open_tracing(settings: Settings, clock: Clock, node_name: str) -> Tracing | None:
