@@ -40,6 +40,8 @@ ALLOWED_HEADERS = (
     "authorization",
     "content-type",
     "idempotency-key",
+    "traceparent",
+    "tracestate",
     "x-api-key",
     "x-conduit-tenant",
     "x-request-id",
