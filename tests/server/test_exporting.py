@@ -105,6 +105,7 @@ class Stuck(SpanExporter):
     def __init__(self) -> None:
         self.may_go_on = threading.Event()
         self.begun = threading.Event()
+        self.ended = threading.Event()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.begun.set()
@@ -112,7 +113,7 @@ class Stuck(SpanExporter):
         return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        pass
+        self.ended.set()
 
 
 def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
@@ -133,7 +134,7 @@ def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
     assert "14 spans of traces could not be sent" in caplog.text
     tracing = Tracing(exporting, ManualClock(), 1)
     stuck.may_go_on.set()
-    exporting.close(30.0)
+    assert stuck.ended.wait(30)
     assert tracing.dropped == {
         "rate": 0,
         "commit": 0,
