@@ -44,7 +44,7 @@ def python(root: Path) -> Iterator[Outcome]:
     for name in LOCKS:
         lock = root / "requirements" / name
         options = ("--strict", "--disable-pip", "--progress-spinner", "off", "--format", "json")
-        done = _run(sys.executable, "-m", "pip_audit", *options, "--requirement", str(lock))
+        done = run(sys.executable, "-m", "pip_audit", *options, "--requirement", str(lock))
         yield of_pip_audit(f"requirements/{name}", done)
 
 
@@ -93,10 +93,10 @@ def npm(root: Path) -> Iterator[Outcome]:
         )
     for lock in locks:
         name = str(lock.relative_to(root))
-        done = _run("npm", "audit", "--package-lock-only", "--prefix", str(lock.parent))
+        done = run("npm", "audit", "--package-lock-only", "--prefix", str(lock.parent))
         if done.returncode:
             yield Outcome(
-                False, f"{name} has known vulnerabilities, or was not audited:\n{_said(done)}"
+                False, f"{name} has known vulnerabilities, or was not audited:\n{said(done)}"
             )
         else:
             yield Outcome(True, f"{name}: nothing known against its packages")
@@ -109,19 +109,19 @@ def workflows(root: Path) -> Iterator[Outcome]:
         yield Outcome(True, "no workflow is in .github: there is nothing for zizmor to audit")
         return
     # What it could ask GitHub needs a token.
-    done = _run(
+    done = run(
         str(Path(sys.executable).with_name("zizmor")),
         "--offline",
         "--strict-collection",
         str(folder),
     )
     if done.returncode:
-        yield Outcome(False, f"what zizmor says of .github:\n{_said(done)}")
+        yield Outcome(False, f"what zizmor says of .github:\n{said(done)}")
     else:
         yield Outcome(True, ".github: nothing that zizmor knows is wrong with it")
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str) -> subprocess.CompletedProcess[str]:
     """What is not installed, or takes too long, has failed."""
     try:
         return subprocess.run(
@@ -133,7 +133,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", f"no answer in {TIMEOUT_S} s")
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The end of what it has said."""
     return (done.stdout + done.stderr).strip()[-TOLD_MAX_CHARS:]
 
 

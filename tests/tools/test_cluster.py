@@ -28,7 +28,7 @@ from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
 from tests.tools.running_cluster import ROOT, RunningCluster, alive
 from tools.cluster.__main__ import main
-from tools.cluster.parts import HERE, configured
+from tools.cluster.parts import DEPLOY, HERE, at_port, of_nodes
 
 process = pytest.mark.process
 COLUMNS = 80
@@ -334,10 +334,12 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, capsys):
 
 
 def test_the_configuration_of_nginx_is_what_it_is_but_for_the_ports():
-    text = (HERE / "conduit.conf").read_text()
-    assert configured(text, 8080, [8081, 8082, 8083]) == text
-    other = configured(text, 9000, [9001, 9002])
-    assert re.findall(r"127\.0\.0\.1:(\d+)", other) == ["9001", "9002", "9000"]
-    assert re.sub(r"(?m)^ +(server|listen) 127.*\n", "", other) == re.sub(
-        r"(?m)^ +(server|listen) 127.*\n", "", text
-    )
+    text = (DEPLOY / "nodes.conf").read_text()
+    assert of_nodes(text, [8081, 8082, 8083]) == text
+    other = of_nodes(text, [9001, 9002])
+    assert re.findall(r"127\.0\.0\.1:(\d+)", other) == ["9001", "9002"]
+    of_servers = re.compile(r"(?m)^ +server 127.*\n")
+    assert of_servers.sub("", other) == of_servers.sub("", text)
+    text = (HERE / "nginx.conf").read_text()
+    assert at_port(text, 8080) == text
+    assert at_port(text, 9000) == text.replace(":8080;", ":9000;")

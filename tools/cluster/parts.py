@@ -33,6 +33,8 @@ MAX_CONNECTIONS = 400
 # Where they are, if not in PATH; users of Debian have no sbin there.
 ELSEWHERE = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin"
 HERE = Path(__file__).parent
+# What nginx is told of nodes, here as anywhere.
+DEPLOY = HERE.parents[1] / "deploy" / "nginx"
 _MISSING_ROLE = "NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'conduit')"
 _MISSING_DATABASE = "NOT EXISTS (SELECT FROM pg_database WHERE datname = 'conduit')"
 CREATE = rf"""
@@ -185,8 +187,9 @@ def of_all_nodes(database_url: str, secret: str, folder: Folder) -> dict[str, st
 def nginx(port: int, nodes: Sequence[int], folder: Folder) -> Program:
     """At `port`, in front of the nodes at those ports."""
     here = folder.of_user("nginx")
-    shutil.copyfile(HERE / "nginx.conf", here / "nginx.conf")
-    (here / "conduit.conf").write_text(configured((HERE / "conduit.conf").read_text(), port, nodes))
+    shutil.copyfile(DEPLOY / "locations.conf", here / "locations.conf")
+    (here / "nodes.conf").write_text(of_nodes((DEPLOY / "nodes.conf").read_text(), nodes))
+    (here / "nginx.conf").write_text(at_port((HERE / "nginx.conf").read_text(), port))
     return Program(
         "nginx",
         f"http://{HOST}:{port}",
@@ -198,14 +201,19 @@ def nginx(port: int, nodes: Sequence[int], folder: Folder) -> Program:
     )
 
 
-def configured(text: str, port: int, nodes: Sequence[int]) -> str:
-    """nginx's configuration, with these ports for those that it has."""
+def of_nodes(text: str, nodes: Sequence[int]) -> str:
+    """deploy/nginx/nodes.conf, with nodes at these ports of loopback for those that it has."""
     servers = re.compile(r"(?:^ *server \S+:\d+ .*;\n)+", re.MULTILINE)
     found = servers.search(text)
     assert found is not None
     first = found[0].splitlines(keepends=True)[0]
-    lines = "".join(re.sub(r":\d+", f":{each}", first, count=1) for each in nodes)
-    return re.sub(r"(listen \S+):\d+", rf"\g<1>:{port}", servers.sub(lambda _: lines, text))
+    lines = "".join(re.sub(r"\S+:\d+", f"{HOST}:{each}", first, count=1) for each in nodes)
+    return servers.sub(lambda _: lines, text)
+
+
+def at_port(text: str, port: int) -> str:
+    """nginx's configuration, with this port for the one that it listens on."""
+    return re.sub(r"(listen \S+):\d+", rf"\g<1>:{port}", text)
 
 
 def _is_ready(port: int) -> bool:
