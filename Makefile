@@ -23,6 +23,22 @@ FAULTS ?= all
 UPGRADE ?=
 # `make bench Q="publish fanout"` asks these questions only.
 Q ?=
+# Of `make load`: sqlite, postgresql, cluster · sustained, fanout, node-failure; all, if it is not said. SHORT=1 takes
+# seconds, and measures nothing.
+TARGET ?=
+SCRIPT ?=
+SHORT ?=
+# Of `make ci-local`: the workflow, and one job of it. HERE=1 runs it in this folder, and not in a fresh clone.
+WORKFLOW ?= pr-checks
+JOB ?=
+HERE ?=
+# `make deploy-check ALL=1` fails on what cannot be looked at, too.
+ALL ?=
+# Of a release: its tag, and what `make image` has made and `make image-push` pushes by that name.
+TAG ?=
+IMAGE_NAME ?= ghcr.io/411sst/conduit
+# The command line of Railway, by which `make railway` deploys.
+RAILWAY_CLI := @railway/cli@5.63.1
 # Where `make test-lowest` installs the lowest versions that pyproject.toml allows.
 LOWEST ?= .venv-lowest
 # The Autobahn suite was written for this one.
@@ -42,7 +58,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help docs reference screenshots setup run cluster dashboard dashboard-check dashboard-types pages compiled test test-lowest services test-fast lint format types metrics-check crash faults chaos load fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -105,6 +121,27 @@ test-lowest: $(LOWEST)/.test ## quick tests of what calls other packages, with t
 	$(LOWEST)/bin/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal \
 		$(patsubst %,tests/%,cli client cluster protocol server storage tenancy)
 
+coverage: setup ## the tests that start no server, with what of the package they run: a floor, and reports/coverage to look at
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet --fail-under 0
+	$(BIN)/coverage report
+
+ci-local: setup ## what the workflow pr-checks runs, on this machine, in a fresh clone; JOB=lint for one job, WORKFLOW=release, HERE=1
+	@$(BIN)/python -m tools.ci_local '$(WORKFLOW)' $(if $(JOB),--job '$(JOB)') $(if $(HERE),--here)
+
+deploy-tools: ## the programs that read what Conduit is deployed with: nginx, Caddy, systemd, OpenSSL
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && command -v caddy >/dev/null && \
+		command -v systemd-analyze >/dev/null && command -v openssl >/dev/null || \
+		{ echo 'make: deployment files are read by nginx, Caddy and systemd: apt-get installs them on this machine, once'; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+			--no-install-recommends nginx-light caddy systemd openssl; } || \
+		{ echo 'deployment files are read by nginx-light, caddy, systemd and openssl: as root, make deploy-tools' >&2; exit 1; }
+
+deploy-check: setup ## schemas, linters, nginx, Caddy and systemd on what Conduit is deployed with, and on workflows
+	@$(BIN)/python -m tools.deploy $(if $(ALL),--all) || { echo 'make: what Conduit is deployed with is wrong: see above' >&2; exit 1; }
+
 services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium, Prometheus
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
 		command -v redis-server >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && \
@@ -155,7 +192,8 @@ chaos: setup services ## a cluster under load while FAULTS (all) strike: half an
 		$(if $(filter-out file,$(origin TIMES)),--times $(TIMES)) $(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES))
 
 load: setup services ## k6: steady publishing, fan-out to 1,000, a node that is killed; on one node and three behind nginx: twenty minutes
-	$(BIN)/python -m tests.load
+	$(BIN)/python -m tests.load --out reports/load \
+		$(if $(TARGET),--target $(TARGET)) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(SHORT),--short)
 
 fuzz: setup ## COUNT (20000) requests that the API's description allows or not, and as many WebSockets that do what none should
 	$(BIN)/python -m tests.fuzz.requests --requests $(COUNT)
@@ -180,6 +218,32 @@ audit: setup ## known vulnerabilities of what is locked, and faults of workflows
 
 sbom: setup ## the bill of materials of what users install, in CycloneDX, into build/sbom.cdx.json
 	@$(BIN)/python -m tools.sbom build/sbom.cdx.json
+
+wheel: dashboard ## wheel and sdist, with the dashboard's pages, and their checksums, into dist
+	@rm -f dist/*.whl dist/*.tar.gz dist/SHA256SUMS
+	$(BIN)/python -m hatchling build --directory dist
+	@$(BIN)/python -m tools.release sums dist
+
+release-check: $(BIN)/.runtime ## whether TAG is that of the version in the code, with a heading in CHANGELOG.md
+	@$(BIN)/python -m tools.release check "$${TAG}"
+
+image-push: ## push what `make image` has made, as IMAGE_NAME with the version of TAG and as latest
+	@test -n "$${TAG}" || { echo 'make: which release? make image-push TAG=v1.2.3' >&2; exit 1; }
+	docker tag conduit "$${IMAGE_NAME}:$${TAG#v}"
+	docker tag conduit "$${IMAGE_NAME}:latest"
+	docker push "$${IMAGE_NAME}:$${TAG#v}"
+	docker push "$${IMAGE_NAME}:latest"
+
+github-release: ## make the release of TAG on GitHub, with what is in build/release; needs gh and GH_TOKEN
+	@test -n "$${TAG}" || { echo 'make: which release? make github-release TAG=v1.2.3' >&2; exit 1; }
+	gh release create "$${TAG}" --verify-tag --generate-notes $$(find build/release -type f)
+
+railway-tool: ## the command line of Railway, into build/railway
+	npm install --no-audit --no-fund --no-save --prefix build/railway $(RAILWAY_CLI)
+
+railway: ## deploy this folder to Railway, as RAILWAY_SERVICE; needs RAILWAY_TOKEN, and `make railway-tool` before
+	@test -n "$${RAILWAY_TOKEN}" || { echo 'make: RAILWAY_TOKEN is not set: a project token, see docs/deploy.md' >&2; exit 1; }
+	build/railway/node_modules/.bin/railway up --ci --service "$${RAILWAY_SERVICE:-conduit}"
 
 lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
 	$(COMPILE) $(UPGRADE) --group dev --extra otel pyproject.toml --output-file requirements/dev.txt

@@ -41,11 +41,16 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """Say of each check how it went; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.deploy", description=__doc__)
     parser.add_argument("--all", action="store_true", help="what cannot be looked at fails")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="checks that begin with this word"
+    )
     options = parser.parse_args(arguments)
     wrong_count, left_out = 0, []
     # systemd looks into the folder of a unit, and temporary ones are readable for us alone.
     with tempfile.TemporaryDirectory(prefix="conduit-deploy-") as folder:
         for check in checks(root, Path(folder)):
+            if not check.what.lower().startswith(options.only.lower()):
+                continue
             if proxies.found(check.command[0]) is None:
                 left_out.append(
                     f"{check.what}: {Path(check.command[0]).name} is missing ({check.package})"
@@ -109,6 +114,9 @@ def _unit(root: Path, folder: Path) -> Iterator[Check]:
 
 def _proxies(root: Path, folder: Path) -> Iterator[Check]:
     for name, write in (("nginx", proxies.nginx), ("caddy", proxies.caddy)):
+        if proxies.found("openssl") is None:
+            yield Check(f"{name}: its configuration", ["openssl"], "openssl")
+            continue
         here = folder / name
         here.mkdir()
         proxies.certify(here)
