@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.load.running import SCRIPTS, SHORT, Target, run, running
+from tests.load.__main__ import keep
+from tests.load.running import SCRIPTS, SHORT, Result, Target, run, running
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -97,3 +99,10 @@ def test_what_was_acked_and_is_not_stored_once_is_noticed(monkeypatch, kept, bro
         thread.join()
     found = {name for name in ("lost", "stored_twice") if result.metrics[name]["count"] != 0}
     assert (result.code, found) == ((99, {broken}) if broken else (0, set())), result.text
+
+
+def test_what_was_measured_is_kept_with_what_it_was_measured_on(tmp_path):
+    keep(tmp_path, "sqlite", "fanout", Result(99, "", {"received": {"count": 7}}))
+    kept = json.loads((tmp_path / "sqlite-fanout.json").read_text())
+    assert (kept["holds"], kept["metrics"]) == (False, {"received": {"count": 7}})
+    assert f"{os.cpu_count()} CPUs" in kept["conditions"]
