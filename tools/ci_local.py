@@ -99,7 +99,7 @@ def _reason(step: Mapping[str, Any], env: Mapping[str, str], publishes: bool) ->
         return "its job deploys or publishes"
     if any("${{" in value for value in env.values()):
         return f"{', '.join(env)} comes from GitHub"
-    if step["run"].split(" IMAGE")[0] in NEED_ENGINE and not any(map(shutil.which, ENGINES)):
+    if step["run"] in NEED_ENGINE and not any(map(shutil.which, ENGINES)):
         return f"there is no {' or '.join(ENGINES)} here"
     return ""
 
