@@ -37,6 +37,7 @@ ALL ?=
 # Of a release: its tag, and what `make image` has made and `make image-push` pushes by that name.
 TAG ?=
 IMAGE_NAME ?= ghcr.io/411sst/conduit
+export IMAGE_NAME
 # The command line of Railway, by which `make railway` deploys.
 RAILWAY_CLI := @railway/cli@5.63.1
 # Where `make test-lowest` installs the lowest versions that pyproject.toml allows.
