@@ -62,7 +62,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 setup: $(BIN)/.dev ## everything for development in .venv, with the command at .venv/bin/conduit
 
@@ -141,6 +141,7 @@ deploy-tools: ## the programs that read what Conduit is deployed with: nginx, Ca
 		{ echo 'deployment files are read by nginx-light, caddy, systemd and openssl: as root, make deploy-tools' >&2; exit 1; }
 
 deploy-check: setup ## schemas, linters, nginx, Caddy and systemd on what Conduit is deployed with, and on workflows
+	@$(DASHBOARD) packages
 	@$(BIN)/python -m tools.deploy $(if $(ALL),--all) || { echo 'make: what Conduit is deployed with is wrong: see above' >&2; exit 1; }
 
 services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium, Prometheus
@@ -171,6 +172,15 @@ metrics-check: setup services ## metrics of real servers, alert rules, dashboard
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool test rules deploy/prometheus/alerts_test.yml
 	$(BIN)/python -m pytest tests/prometheus tests/e2e/test_prometheus.py tests/server/test_metrics.py tests/tools/test_reference_metrics.py
+
+image: ## the container image, by docker, as `conduit`
+	@docker info >/dev/null 2>&1 || \
+		{ echo 'make: no container engine answers here; as root, make image-check tries the Dockerfile without one' >&2; exit 1; }
+	docker build --tag conduit .
+
+image-check: setup services ## the Dockerfile by hadolint, and each step of it in a bare Debian, without an engine; then what it serves. As root
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m tools.image --cache build/bare
 
 model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server, then two nodes
 	$(BIN)/python -m tests.model.run --minutes $(MINUTES)

