@@ -98,6 +98,35 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     return settings.model_copy(update=more)
 
 
+class Usable(NamedTuple):
+    """What can be used of the environment, although something in it cannot."""
+
+    settings: Settings | None
+    """Of all variables that can be used; None if there is no making sense of the rest."""
+    problems: tuple[str, ...]
+    """A sentence for each problem."""
+    unusable: frozenset[str]
+    """Names of the variables that were left out for that."""
+
+
+def usable_settings(environ: Mapping[str, str] | None = None) -> Usable:
+    """As `load_settings`, for who looks at the environment and starts nothing: raises nothing."""
+    source = os.environ if environ is None else environ
+    try:
+        return Usable(load_settings(source), (), frozenset())
+    except ConfigError as error:
+        problems = error.problems
+    # A sentence begins with the name that it is about.
+    named = {problem.split()[0] for problem in problems}
+    meant = {name.removeprefix(variables.PREFIX) for name in named}
+    rest = {name: text for name, text in source.items() if name not in named}
+    try:
+        settings = load_settings(rest)
+    except ConfigError:
+        settings = None
+    return Usable(settings, problems, frozenset(named | meant))
+
+
 def _find_database(
     values: dict[str, object], given: Mapping[str, str], overrides: Mapping[str, object]
 ) -> list[str]:

@@ -39,7 +39,8 @@ _MEANINGS = {
     Exit.LIMIT: "a limit is reached, or the server is overloaded or cannot use its store",
     Exit.NO_CONNECTION: "the server cannot be reached",
     Exit.INCOMPLETE: "time is up before `--count` was reached",
-    Exit.CHECK_FAILED: "the server is not ready (`health`), or a database is damaged (`store check`)",
+    Exit.CHECK_FAILED: "the server is not ready (`health`), a check has failed (`doctor`), or a database"
+    " is damaged (`store check`)",
     Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM)",
 }
 

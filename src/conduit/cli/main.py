@@ -15,6 +15,7 @@ from conduit.cli.audit import audit
 from conduit.cli.completion import completion
 from conduit.cli.context import context
 from conduit.cli.dlq import dlq
+from conduit.cli.doctor import doctor
 from conduit.cli.exits import Exit, describe, exit_for, unexpected
 from conduit.cli.groups import Group
 from conduit.cli.health import health
@@ -32,6 +33,7 @@ from conduit.cli.sub import sub
 from conduit.cli.subscription import subscription
 from conduit.cli.tenant import tenant
 from conduit.cli.token import token
+from conduit.cli.top import top
 from conduit.cli.topic import topic
 from conduit.cli.whoami import whoami
 from conduit.errors import ConduitError
@@ -151,7 +153,9 @@ for _command in (
     subscription,
     dlq,
     stats,
+    top,
     health,
+    doctor,
     whoami,
     context,
     key,

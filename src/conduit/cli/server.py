@@ -60,6 +60,17 @@ class Server:
         }
         self._asks = asks
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether an option says which server is meant."""
+        return self._option("url") is not None or self._option("context") is not None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anything does: an option, a variable, or the context in use. Raises InvalidRequest."""
+        is_said = self._said["url"] is not None or self._said["context"] is not None
+        return is_said or context_file.load().current is not None
+
     @cached_property
     def target(self) -> Target:
         """Raises InvalidRequest, NotFound `context_not_found`, UsageError; says which key is not used."""

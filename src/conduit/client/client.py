@@ -19,6 +19,7 @@ from conduit.client.credential import ApiKey, Credential
 from conduit.client.delivery import OnGap, log_gap
 from conduit.client.environment import found
 from conduit.client.faults import ApiError, ConnectionFailed, NoToken
+from conduit.client.figures import Figures
 from conduit.client.messages import Messages
 from conduit.client.models import AuditEntry
 from conduit.client.nodes import Nodes
@@ -67,9 +68,9 @@ class AsyncConduit:
     when a token is refused. `tenant`: whom a key with the scope `admin` acts for. `propagate`: what is
     published carries the context of the span that is open in OpenTelemetry, if there is one, in its headers.
 
-    `topics`, `messages`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens`, `tickets` and `nodes`
-    are the control endpoints. All methods raise ClientError or, for arguments that no server would take,
-    InvalidRequest.
+    `topics`, `messages`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens`, `tickets`, `nodes` and
+    `figures` are the control endpoints. All methods raise ClientError or, for arguments that no server would
+    take, InvalidRequest.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class AsyncConduit:
         self.tokens = Tokens(self._rest)
         self.tickets = Tickets(self._rest)
         self.nodes = Nodes(self._rest)
+        self.figures = Figures(self._rest)
 
     @classmethod
     def from_environment(

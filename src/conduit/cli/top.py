@@ -1,0 +1,8 @@
+"""`conduit top`"""
+
+import click
+
+
+@click.command()
+def top() -> None:
+    """Live."""
