@@ -27,7 +27,7 @@ _SAID = {
     "full": "so many messages wait for another attempt that nothing new is delivered",
     "slow": "more comes than its consumers do",
     "absent": "nobody is attached",
-    "paused": "it is paused",
+    "paused": "paused",
 }
 
 

@@ -37,7 +37,11 @@ async def _extras(_of: Settings) -> Sequence[Finding]:
 
 
 _TABLE = (
-    _Row("authentication", _pure(own.access), ("ENABLE_AUTH", "CONDUIT_HOST", "CORS_ORIGIN")),
+    _Row(
+        "authentication",
+        _pure(own.access),
+        ("ENABLE_AUTH", "CONDUIT_HOST", "CORS_ORIGIN", "CONDUIT_ADMIN_HOST"),
+    ),
     _Row("INTERNAL_SECRET", _pure(own.secret), ("INTERNAL_SECRET", *DATABASE)),
     _Row("store", _pure(own.store), DATABASE),
     _Row("Redis", _redis, ("REDIS_URL",)),

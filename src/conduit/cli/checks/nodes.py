@@ -27,9 +27,8 @@ def nodes(found: Answered) -> list[Finding]:
         return [*_unanswered(found.stats), unseen("nodes", why_not(found.nodes, "admin"))]
     every = found.nodes
     live = [each for each in every if each.state != "down"]
-    told = [*_absent(every), *_versions(live), *_leases(live), *_lags(live)]
-    bad = [each for each in told if each.status != "ok"]
-    return [ok("nodes", f"{len(live)} up: {_names(live)}"), *told] if not bad else told
+    told = [*_absent(every), ok("nodes", f"{len(live)} up: {_names(live)}")]
+    return [*told, *_versions(live), *_leases(live), *_lags(live)]
 
 
 def _unanswered(stats: dict[str, Any] | ConduitError) -> list[Finding]:
@@ -51,9 +50,7 @@ def _absent(every: list[Node]) -> list[Finding]:
     told = []
     for each in every:
         if each.state == "down":
-            ago = (
-                "" if each.lease_age_s is None else f" since {duration_text(each.lease_age_s)} ago"
-            )
+            ago = "" if each.lease_age_s is None else f" for {duration_text(each.lease_age_s)}"
             told.append(
                 failure(
                     "nodes",

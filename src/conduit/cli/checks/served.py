@@ -260,7 +260,7 @@ def cluster(health: dict[str, Any]) -> list[Finding]:
             )
         )
     elif found.get("nodes", 1) > 1:
-        told.append(ok("links", f"to all {found['nodes'] - 1} other nodes"))
+        told.append(ok("links", f"{found['links']}, to each of the other nodes"))
     registry = found.get("registry")
     if isinstance(registry, dict):
         if registry.get("status") == "ok":

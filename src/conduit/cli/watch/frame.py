@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conduit.cli.output import duration_text, printable
+from conduit.cli.output import counted, duration_text, printable
 from conduit.cli.watch.grid import Line, fitted, grid, plain
 from conduit.cli.watch.tables import BAD, DIM, GOOD, WARN, Table, rate, tables
 from conduit.cli.width import columns
@@ -79,9 +79,11 @@ def _tables(found: Sequence[Table], room: Sequence[int], width: int) -> list[Lin
 def _title(seen: Seen, how: How, now: float) -> Line:
     stats = seen.stats or {}
     about = ["conduit top", printable(how.url)]
-    if "nodes" in stats:
-        count = len(stats["nodes"])
-        about.append("1 node" if count == 1 else f"{count} nodes")
+    if seen.nodes is not None:
+        down_count = sum(node.state == "down" for node in seen.nodes)
+        about.append(counted(len(seen.nodes) - down_count, "node") + " up")
+        if down_count:
+            about.append(f"{down_count} DOWN")
     if "uptime_seconds" in stats:
         about.append(f"up {_lasting(stats['uptime_seconds'])}")
     left = "  ".join(about)
