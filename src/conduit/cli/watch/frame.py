@@ -95,7 +95,7 @@ def _title(seen: Seen, how: How, now: float) -> Line:
 
 
 def _lasting(seconds: float) -> str:
-    for unit_s, steps_s in ((86_400, 3600), (3600, 60), (60, 60)):
+    for unit_s, steps_s in ((86_400, 3600), (3600, 60), (60, 1)):
         if seconds >= unit_s:
             whole = int(seconds // unit_s) * unit_s
             rest = int((seconds - whole) // steps_s) * steps_s
