@@ -19,7 +19,7 @@ from tests.cli.terminal import Terminal
 from tests.support import secrets
 from tests.support.http import Api
 from tests.support.postgres import Cluster
-from tests.support.redis import Redis
+from tests.support.redis import RedisServer
 from tests.support.server import RunningServer, free_port
 
 pytestmark = pytest.mark.process
@@ -57,6 +57,7 @@ def test_it_changes_nothing_of_a_database_that_a_server_has_left_or_that_was_kil
     server: RunningServer, api: Api, topic: str, tmp_path: Path
 ) -> None:
     """The copies are those that a kill would leave, and one without the `-wal`."""
+    api.create_topic(topic)
     api.publish_many(topic, [1, 2, 3])
     api.create_topic(f"{topic}-2")
     for name in ("killed", "left"):
@@ -121,8 +122,8 @@ def test_what_does_not_answer_or_refuses_is_a_failure_and_no_password_is_shown()
 
 
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Redis]]:
-    cluster, redis = Cluster(), Redis()
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, RedisServer]]:
+    cluster, redis = Cluster(), RedisServer()
     try:
         cluster.start()
         redis.start()
@@ -133,7 +134,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluste
 
 
 def test_postgresql_and_redis_are_asked_and_postgresql_stays_empty(
-    databases: tuple[Cluster, Redis],
+    databases: tuple[Cluster, RedisServer],
 ) -> None:
     cluster, redis = databases
     url = cluster.create_database("doctor")
