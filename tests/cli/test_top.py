@@ -13,7 +13,7 @@ from conduit.cli.watch.live import stepped
 from conduit.cli.width import columns
 from conduit.client import AsyncConduit
 from tests.cli.answering import answering
-from tests.cli.test_doctor import node
+from tests.cli.test_doctor_server import node
 
 NOW = 1_796_000_000.0
 STATS = {

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from conduit.cli.output import printable
-from conduit.errors import ConduitError, RegistryUnavailable, StateError
+from conduit.errors import ConduitError, StateError
 from conduit.redaction import redacted
 
 T = TypeVar("T")
@@ -95,8 +95,6 @@ def _failed(name: str, error: BaseException) -> list[Finding]:
                 "look whether what it is about hangs: a disk, a name server, a firewall that drops packets",
             )
         ]
-    if isinstance(error, RegistryUnavailable):
-        return [failure(name, error.detail, error.mend)]
     if isinstance(error, ConduitError):
         return [failure(name, error.detail, "mend that, and run `conduit doctor` again")]
     if isinstance(error, OSError):

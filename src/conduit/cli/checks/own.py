@@ -24,9 +24,7 @@ def settings(problems: Sequence[str], warnings: Sequence[str]) -> list[Finding]:
     found += [
         warning("settings", each, "correct the name, or unset it if nothing was meant")
         if "is not a setting" in each
-        else warning(
-            "settings", each, "change one of the two, so that the settings say what happens"
-        )
+        else Finding("settings", "warning", each)
         for each in warnings
     ]
     return found or [ok("settings", "all can be used")]
@@ -89,12 +87,10 @@ def secret(of: Settings) -> list[Finding]:
         if not of.postgres_urls:
             return []
         return [
-            warning(
+            ok(
                 SECRETS,
-                "not set: if several nodes use this database, what is published at one comes to the others "
-                "within a second or so, and not at once",
-                "for several nodes, set the same on all of them: `openssl rand -hex 32` makes one. One node "
-                "alone needs none",
+                "not set, which is right for one node alone; several need the same one (`openssl rand -hex 32`), "
+                "or what is published at one comes to the others a second later",
             )
         ]
     weak = [

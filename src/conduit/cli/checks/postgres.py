@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from conduit.cli.checks.finding import Finding, failure, ok, warning
-
-if TYPE_CHECKING:
-    from conduit.storage.postgres.database import Connection
 
 # Leases are in the database's time; `published_at`, and what tokens say, are in the machine's.
 CLOCK_WARNING_S = 1.0
@@ -88,18 +84,22 @@ async def look(url: str) -> Asked:
                 synchronous_commit=row["synchronous_commit"],
                 has_standby=row["has_standby"],
                 unsafe=tuple(durability.unsafe(set_to)),
-                open_why=durability.why_open(set_to) if found.version else None,
+                open_why=_why_open(set_to, has_schema=bool(found.version)),
                 schema=found.version,
                 works_from=found.works_from,
             )
 
         return await within(5.0, connection, ask())
     finally:
-        _end(connection)
+        connection.terminate()
 
 
-def _end(connection: Connection) -> None:
-    connection.terminate()
+def _why_open(set_to: dict[str, str], *, has_schema: bool) -> str | None:
+    """Of a database without a schema only what the role is can be said."""
+    from conduit.storage.postgres import durability
+
+    is_bypassed = set_to[durability.ROW_SECURITY] == durability.BYPASSED
+    return durability.why_open(set_to) if has_schema or is_bypassed else None
 
 
 async def check(url: str, *, allow_unsafe: bool, server_count: int) -> list[Finding]:
@@ -129,7 +129,7 @@ def _mend(detail: str) -> str:
         "resolved": "correct the host in DATABASE_URL, or look at the name server",
         "no connection left": "raise max_connections, or end what holds them (pg_stat_activity)",
         "starting": "wait until it is up; its log says what it does",
-        "in time": "look whether a firewall drops the packets, and whether the machine is up",
+        "in time": "look whether PostgreSQL stands still, its machine is up, and no firewall drops the packets",
     }
     return next(
         (do for part, do in by_part.items() if part in detail),

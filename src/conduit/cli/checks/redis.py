@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conduit.cli.checks.finding import Finding, failure, ok, unseen, warning
+from conduit.errors import RegistryUnavailable
 
 OLDEST = (6, 2)
 # Part of maxmemory from which it is called nearly full.
@@ -13,22 +14,24 @@ CHECK = "Redis"
 
 
 async def check(url: str) -> list[Finding]:
-    """Ask it. Raises RegistryUnavailable. Writes nothing."""
+    """Ask it. Writes nothing."""
     from redis.exceptions import ResponseError
 
     from conduit import redis_url
     from conduit.cluster.registry.connection import Connection
     from conduit.core.histogram import SHORT_S, Histogram
 
-    connection = Connection(url, Histogram(SHORT_S))
-    await connection.open()
+    connection, where = Connection(url, Histogram(SHORT_S)), redis_url.place(url)
     try:
+        await connection.open()
         hello, memory = await connection.call(("HELLO",), ("INFO", "memory"))
+    except RegistryUnavailable as error:
+        return [failure(CHECK, f"{where}: {error.detail}", error.mend)]
     finally:
         await connection.close()
     said = {} if isinstance(hello, ResponseError) else pairs(hello)
     told = {} if isinstance(memory, ResponseError) else fields(memory)
-    return judge(redis_url.place(url), said, told)
+    return judge(where, said, told)
 
 
 def pairs(answer: object) -> dict[str, str]:
