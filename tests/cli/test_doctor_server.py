@@ -108,6 +108,8 @@ def test_without_a_key_that_is_said_and_the_rest_is_not_looked_at() -> None:
     refused = dict.fromkeys(("who", "nodes", "attention", "history", "stats"), UNKNOWN)
     found = judge(answered(health={"status": "ok"}, skew_s=None, **refused), NOW)
     assert of(found, "key") == ["warning"]
+    wrong = judge(answered(health={"status": "ok"}, skew_s=None, has_key=True, **refused), NOW)
+    assert of(wrong, "key") == ["failure"]
     assert of(found, "clock") == ["not looked at"]
     assert not [each for each in found if each.check == "nodes" and each.status == "ok"]
 

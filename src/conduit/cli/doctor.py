@@ -97,6 +97,9 @@ async def _server(target: Target) -> list[Finding]:
 
     async def ask() -> list[Finding]:
         async with AsyncConduit(target.url, api_key=target.api_key, tenant=target.tenant) as client:
-            return judge(await look(client, __version__), datetime.now(UTC))
+            return judge(
+                await look(client, __version__, has_key=target.api_key is not None),
+                datetime.now(UTC),
+            )
 
     return await run([Check("server", ask)])

@@ -44,9 +44,11 @@ class Answered(msgspec.Struct, frozen=True):
     """When that of https ends; None without."""
     version: str
     """Of this command."""
+    has_key: bool = False
+    """Whether it was asked with a key or a token."""
 
 
-async def look(client: AsyncConduit, version: str) -> Answered:
+async def look(client: AsyncConduit, version: str, *, has_key: bool) -> Answered:
     """Ask everything at once. Raises nothing but what cancels it."""
 
     async def when() -> tuple[WhoAmI, float | None, float]:
@@ -90,6 +92,7 @@ async def look(client: AsyncConduit, version: str) -> Answered:
         nodes.result(),
         certificate.result(),
         version,
+        has_key,
     )
 
 

@@ -89,8 +89,8 @@ def secret(of: Settings) -> list[Finding]:
         return [
             ok(
                 SECRETS,
-                "not set, which is right for one node alone; several need the same one (`openssl rand -hex 32`), "
-                "or what is published at one comes to the others a second later",
+                "not set, which is right for one node alone. Several need the same one, or what is "
+                "published at one comes to the others a second later: `openssl rand -hex 32` makes one",
             )
         ]
     weak = [

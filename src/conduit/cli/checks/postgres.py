@@ -129,7 +129,7 @@ def _mend(detail: str) -> str:
         "resolved": "correct the host in DATABASE_URL, or look at the name server",
         "no connection left": "raise max_connections, or end what holds them (pg_stat_activity)",
         "starting": "wait until it is up; its log says what it does",
-        "in time": "look whether PostgreSQL stands still, its machine is up, and no firewall drops the packets",
+        "in time": "look whether PostgreSQL stands still, its machine is up, and no firewall drops packets",
     }
     return next(
         (do for part, do in by_part.items() if part in detail),

@@ -7,6 +7,4 @@ from conduit.errors import ConduitError
 
 def why_not(error: ConduitError, scope: str) -> str:
     """A right that is missing, or what failed."""
-    if error.code == "unauthenticated":
-        return f"needs {scope}: the server does not know the key, or none was given"
-    return f"needs {scope}" if error.code == "forbidden" else error.detail
+    return f"needs {scope}" if error.code in ("unauthenticated", "forbidden") else error.detail

@@ -48,7 +48,7 @@ def judge(found: Answered, now: datetime) -> list[Finding]:
             else "the server does not say its time",
         ),
         *authentication(found),
-        *rights(found.who, now),
+        *rights(found.who, now, has_key=found.has_key),
         *certificate(found, now),
         *nodes(found),
         *cluster(found.health),
@@ -197,15 +197,23 @@ def authentication(found: Answered) -> list[Finding]:
     return told
 
 
-def rights(who: WhoAmI | ConduitError, now: datetime) -> list[Finding]:
+def rights(who: WhoAmI | ConduitError, now: datetime, *, has_key: bool) -> list[Finding]:
     """Whom the key stands for, what it may do, and for how long."""
     name = "key"
     if isinstance(who, ConduitError):
+        if who.code == "unauthenticated" and has_key:
+            return [
+                failure(
+                    name,
+                    "the server does not know it: it was revoked, has expired, or is another server's",
+                    "`conduit key ls` with another key says which; `conduit key create` makes one",
+                )
+            ]
         if who.code == "unauthenticated":
             return [
                 warning(
                     name,
-                    "the server does not know it, or none was given",
+                    "none was given, so little can be looked at",
                     "CONDUIT_API_KEY, `--api-key -` or a context gives one; with admin, all is looked at",
                 )
             ]

@@ -108,7 +108,8 @@ def _state(seen: Seen, how: How, now: float) -> Line:
         since = f"{datetime.fromtimestamp(seen.away_since, UTC):%H:%M:%S}"
         old = "" if seen.at is None else ", figures are from before"
         told = f"no answer since {since} ({_lasting(now - seen.away_since)}){old}: "
-        return [(told + printable(seen.away_why), BAD)]
+        why = seen.away_why.removeprefix(f"no answer from {how.url}: ")
+        return [(told + printable(why), BAD)]
     if how.is_paused:
         old = "" if seen.at is None else f", figures are {_lasting(now - seen.at)} old"
         return [(f"PAUSED{old}", WARN)]
