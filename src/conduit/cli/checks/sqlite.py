@@ -166,7 +166,7 @@ def _judge(connection: object, path: Path, *, is_stale: bool) -> list[Finding]:
 
     from conduit.storage.sqlite import facts, mark
     from conduit.storage.sqlite.bulk import rows
-    from conduit.storage.sqlite.database import _migrations
+    from conduit.storage.sqlite.database import known_migrations
     from conduit.storage.sqlite.ours import APPLICATION_ID
 
     assert isinstance(connection, apsw.Connection)
@@ -176,7 +176,7 @@ def _judge(connection: object, path: Path, *, is_stale: bool) -> list[Finding]:
             return [unseen(name, "all of it is in the -wal of a server that was killed")]
         return [failure(name, f"{path} is not a database of Conduit", "correct DATABASE_URL")]
     ((version,),) = rows(connection, "SELECT value FROM meta WHERE name = 'schema_version'")
-    newest = max(_migrations())
+    newest = max(known_migrations())
     found = [judge_version(int(version), newest)]
     found.append(
         ok("durability", "commits wait for the disk: the server sets WAL and synchronous=FULL")

@@ -108,8 +108,7 @@ def _state(seen: Seen, how: How, now: float) -> Line:
         since = f"{datetime.fromtimestamp(seen.away_since, UTC):%H:%M:%S}"
         old = "" if seen.at is None else ", figures are from before"
         told = f"no answer since {since} ({_lasting(now - seen.away_since)}){old}: "
-        why = seen.away_why.removeprefix(f"no answer from {how.url}: ")
-        return [(told + printable(why), BAD)]
+        return [(told + printable(seen.away_why.removeprefix(f"no answer from {how.url}: ")), BAD)]
     if how.is_paused:
         old = "" if seen.at is None else f", figures are {_lasting(now - seen.at)} old"
         return [(f"PAUSED{old}", WARN)]

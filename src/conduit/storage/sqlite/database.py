@@ -200,7 +200,7 @@ def _make_durable(connection: apsw.Connection) -> dict[str, object]:
 
 def _migrate(connection: apsw.Connection, version: int) -> None:
     """Bring the schema from `version` to ours. Raises StoreUnavailable for one newer than that."""
-    migrations = _migrations()
+    migrations = known_migrations()
     if version > max(migrations):
         raise StoreUnavailable(
             f"the database has schema version {version}, this Conduit knows {max(migrations)}: "
@@ -216,7 +216,7 @@ def _migrate(connection: apsw.Connection, version: int) -> None:
                 )
 
 
-def _migrations() -> dict[int, str]:
+def known_migrations() -> dict[int, str]:
     """The SQL files of `schema/` by the number that their names begin with."""
     folder = resources.files("conduit.storage.sqlite").joinpath("schema")
     return {
