@@ -194,6 +194,9 @@ faults: setup services ## the same on PostgreSQL, with TIMES (30) of each fault 
 	$(BIN)/python -m tests.crash.run --store postgres --times $(TIMES) \
 		--fault server postmaster stop reset disk
 
+backups: setup services ## back up under load and restore elsewhere by the commands of docs/backup.md, TIMES (30) on SQLite and PostgreSQL
+	$(BIN)/python -m tests.backup --times $(TIMES)
+
 chaos: setup services ## a cluster under load while FAULTS (all) strike: half an hour, or TIMES of each, or for MINUTES; FAULTS=none
 	@PATH="$$PATH:/usr/sbin" command -v ip >/dev/null && ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || \
 		{ echo 'make: networks are cut with iproute2, and clocks set wrong with faketime: apt-get installs them on this machine, once'; \
