@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing := parts.missing():
             raise Unusable(f"{', '.join(missing)} of Debian is missing: make cluster installs it")
         with asked.listening(), folder.opened(options.keep) as place:
-            return Cluster(place, ports, asked).run()
+            return Cluster(place, ports, asked, with_auth=options.auth == "true").run()
     except Unusable as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
@@ -50,7 +50,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="a folder for its data, to start it again with them",
     )
+    parser.add_argument(
+        "--auth",
+        default="false",
+        help="true: it asks for a key, and the operator's is in its folder (%(default)s)",
+    )
     options = parser.parse_args(arguments)
+    if options.auth not in ("true", "false"):
+        raise Unusable(
+            f"AUTH is {options.auth!r}, and must be true or false: make cluster AUTH=true"
+        )
     options.nodes = _number("NODES", options.nodes, 1, NODES_MAX)
     options.port = _number("PORT", options.port, 0, (1 << 16) - 1 - options.nodes)
     return options

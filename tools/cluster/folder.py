@@ -51,6 +51,11 @@ class Folder:
             shutil.chown(made, self.user)
         return made
 
+    @property
+    def key(self) -> Path:
+        """The file for the operator's key, which the first start with authentication makes."""
+        return self.path / "admin-key"
+
     def log(self, name: str) -> Path:
         """The file for what the program of this name says."""
         return self.own("logs") / f"{name}.log"

@@ -172,8 +172,11 @@ def node(number: int, port: int, settings: dict[str, str], folder: Folder) -> Pr
     )
 
 
-def of_all_nodes(database_url: str, secret: str, folder: Folder) -> dict[str, str]:
+def of_all_nodes(
+    database_url: str, secret: str, folder: Folder, *, with_auth: bool
+) -> dict[str, str]:
     """The settings that they share."""
+    auth = {"ENABLE_AUTH": "true", "CONDUIT_ADMIN_KEY_FILE": str(folder.key)} if with_auth else {}
     url = f"unix://{quote(str(folder.of_user('redis') / 'redis.sock'))}"
     return {
         "CONDUIT_HOST": HOST,
@@ -181,6 +184,7 @@ def of_all_nodes(database_url: str, secret: str, folder: Folder) -> dict[str, st
         "DATABASE_URL": database_url,
         "INTERNAL_SECRET": secret,
         **({"REDIS_URL": url} if WITH_REDIS else {}),
+        **auth,
     }
 
 

@@ -70,10 +70,13 @@ class Watched:
 class Cluster:
     """nginx at `ports[0]`, a node at each of the others, their databases in `folder`."""
 
-    def __init__(self, folder: Folder, ports: Sequence[int], asked: Asked) -> None:
+    def __init__(
+        self, folder: Folder, ports: Sequence[int], asked: Asked, *, with_auth: bool
+    ) -> None:
         self._folder = folder
         self._port, *self._node_ports = ports
         self._asked = asked
+        self._with_auth = with_auth
         self._groups: dict[str, list[Program]] = {name: [] for name in IN_ORDER}
 
     def run(self) -> int:
@@ -96,25 +99,28 @@ class Cluster:
         terminal.say(f"cluster: starting PostgreSQL, Redis, {nodes_are} and nginx: some seconds")
         groups, folder = self._groups, self._folder
         groups["PostgreSQL"], groups["Redis"] = [parts.postgresql(folder)], [parts.redis(folder)]
-        self._bring_up("PostgreSQL", "Redis")
-        shared = parts.of_all_nodes(
-            parts.create_database(folder), secrets.token_urlsafe(32), folder
-        )
+        self._bring_up(*groups["PostgreSQL"], *groups["Redis"])
+        url, secret = parts.create_database(folder), secrets.token_urlsafe(32)
+        shared = parts.of_all_nodes(url, secret, folder, with_auth=self._with_auth)
         nodes = [parts.node(n, port, shared, folder) for n, port in enumerate(self._node_ports, 1)]
         groups["nodes"] = nodes
-        self._bring_up("nodes")
+        # The first start with authentication makes the operator's key: of several at once each would.
+        first = nodes[:1] if self._with_auth else nodes
+        self._bring_up(*first)
+        self._bring_up(*nodes[len(first) :])
         # Not before: it leaves a node out for some seconds that it could not reach.
         front = parts.nginx(self._port, self._node_ports, folder)
         groups["nginx"] = [front]
-        self._bring_up("nginx")
+        self._bring_up(front)
         terminal.say(f"cluster: ready after {time.monotonic() - began:.1f} s")
         terminal.show([front, *nodes, *groups["PostgreSQL"], *groups["Redis"]], folder)
+        if self._with_auth:
+            terminal.show_key(folder)
         terminal.show_demonstration(nodes[0], nodes[:2][-1], front)
 
-    def _bring_up(self, *names: str) -> None:
-        """Start these groups together, and wait for all."""
+    def _bring_up(self, *programs: Program) -> None:
+        """Start these together, and wait for all."""
         self._check_asked()
-        programs = [program for name in names for program in self._groups[name]]
         deadline = time.monotonic() + READY_WITHIN_S
         for program in programs:
             program.start()

@@ -54,6 +54,17 @@ def show(programs: Sequence[Program], folder: Folder) -> None:
     say(f"\n  The files are in {folder.path}, {kept}.")
 
 
+def show_key(folder: Folder) -> None:
+    """How a second terminal gets the operator's key, which is not shown itself."""
+    if folder.key.exists():
+        say("\nIt asks for a key. The operator's is in a file; other terminals get it by this:\n")
+        say((f"  export CONDUIT_API_KEY=$(cat {shlex.quote(str(folder.key))})", GOOD))
+    else:
+        say(
+            f"\nIt asks for a key. The operator's was made before, and is not in {folder.key} any more."
+        )
+
+
 def show_demonstration(first: Program, second: Program, front: Program) -> None:
     """Its commands, ready to be pasted: for two nodes, and nginx."""
     conduit = shlex.quote(str(_short(Path(sys.executable).with_name("conduit"))))
