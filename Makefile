@@ -9,6 +9,8 @@ WORKERS ?= 6
 # Of `make cluster`: how many nodes, and a folder for its data, to start it again with them.
 NODES ?= 3
 KEEP ?=
+# Whether it asks for keys.
+AUTH ?= false
 # How often `make crash` kills the server; `make test` kills it a few times.
 KILLS ?= 50
 # How often `make faults` brings each fault about; the disk fills up once.
@@ -73,7 +75,7 @@ run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLit
 	@mkdir -p -m 700 data
 	@$(DASHBOARD) build & PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
-cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and Redis, on this machine; KEEP=DIR keeps its data
+cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and Redis, on this machine; KEEP=DIR keeps its data, AUTH=true asks for keys
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null && \
 		{ command -v redis-server || command -v valkey-server; } >/dev/null && \
 		PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || \
@@ -81,7 +83,7 @@ cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and 
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
 			--no-install-recommends postgresql redis-server nginx-light; } || \
 		{ echo 'a cluster needs postgresql, redis-server and nginx-light: as root, make cluster' >&2; exit 1; }
-	@$(DASHBOARD) build & exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)')
+	@$(DASHBOARD) build & exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)') --auth '$(AUTH)'
 
 dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the package; nothing if they are there
 	@$(DASHBOARD) build
@@ -148,13 +150,15 @@ services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Va
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
 		command -v redis-server >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && \
 		command -v prometheus >/dev/null && command -v promtool >/dev/null && \
-		{ command -v chromium || command -v google-chrome; } >/dev/null || \
-		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx, Chromium and Prometheus: apt-get installs them on this machine, once'; \
+		{ command -v chromium || command -v google-chrome; } >/dev/null && \
+		PATH="$$PATH:/usr/sbin" command -v debootstrap >/dev/null || \
+		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx, Chromium and Prometheus, and make a bare Debian: apt-get installs them on this machine, once'; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-			--no-install-recommends postgresql pgbouncer redis-server nginx-light chromium prometheus && \
+			--no-install-recommends postgresql pgbouncer redis-server nginx-light chromium prometheus \
+			debootstrap debian-archive-keyring && \
 		{ ! apt-cache show valkey-server >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --yes --no-install-recommends valkey-server || true; }; } || \
-		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light, chromium and prometheus: as root, make services' >&2; exit 1; }
+		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light, chromium, prometheus and debootstrap: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check
@@ -204,6 +208,9 @@ chaos: setup services ## a cluster under load while FAULTS (all) strike: half an
 		echo 'make: without iproute2 or faketime some faults are left out' >&2
 	$(BIN)/python -m tests.chaos.run --fault $(FAULTS) \
 		$(if $(filter-out file,$(origin TIMES)),--times $(TIMES)) $(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES))
+
+walk: setup services ## docs/walk.md, command by command, in a bare Debian that is made for it: as root, some minutes
+	$(BIN)/python -m tests.walk --cache build/bare
 
 load: setup services ## k6: steady publishing, fan-out to 1,000, a node that is killed; on one node and three behind nginx: twenty minutes
 	$(BIN)/python -m tests.load --out reports/load \
