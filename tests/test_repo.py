@@ -193,6 +193,7 @@ def test_lock_files_hold_hashes_and_no_addresses():
         "build",
         "dashboard",
         "dev",
+        "image",
         "lowest",
         "runtime",
     ]

@@ -14,17 +14,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 MADE_WITHIN_S = 900.0
+HOME = "/root"
 # What a shell has there, whatever it has here.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
+    "HOME": HOME,
     "LANG": "C.UTF-8",
     "TERM": "dumb",
     "DEBIAN_FRONTEND": "noninteractive",
@@ -56,7 +56,7 @@ _TOLD_OF_AUTHORITIES = (
     "NPM_CONFIG_CAFILE",
 )
 # Folders that are kept from one root to the next, so that nothing is fetched twice.
-_CACHES = {"apt": "/var/cache/apt/archives", "pip": "/root/.cache/pip", "npm": "/root/.npm"}
+_CACHES = {"apt": "/var/cache/apt/archives", "pip": f"{HOME}/.cache/pip", "npm": f"{HOME}/.npm"}
 
 
 class NoRoot(Exception):
@@ -73,12 +73,13 @@ class Machine:
     environment: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def here(environment: Mapping[str, str]) -> Machine:
-        """This one, of which this is the environment."""
-        found = Machine(environment={k: v for k, v in environment.items() if _NAMES.fullmatch(k)})
+    def here() -> Machine:
+        """This one."""
+        told = {name: value for name, value in os.environ.items() if _NAMES.fullmatch(name)}
+        found = Machine(environment=told)
         home = Path.home()
         places = [(Path(name), name) for name in _FILES]
-        places += [(home / name, f"/root/{name}") for name in _HOME_FILES]
+        places += [(home / name, f"{HOME}/{name}") for name in _HOME_FILES]
         for bundle in filter(Path.exists, map(Path, _BUNDLES)):
             places.append((bundle, _AUTHORITIES))
             found.environment.update(dict.fromkeys(_TOLD_OF_AUTHORITIES, _AUTHORITIES))
@@ -86,10 +87,10 @@ class Machine:
         if npmrc.is_file():
             places.append((npmrc, _GLOBAL_NPMRC))
             found.environment["NPM_CONFIG_GLOBALCONFIG"] = _GLOBAL_NPMRC
-        told = _said(sys.executable, "-m", "pip", "config", "list") + " ".join(
+        said = _said(sys.executable, "-m", "pip", "config", "list") + " ".join(
             found.environment.values()
         )
-        for path in map(Path, _LOCAL.findall(told)):
+        for path in map(Path, _LOCAL.findall(said)):
             if path.is_file():
                 places.append((path, str(path)))
             elif path.is_dir():
@@ -171,7 +172,7 @@ def _unpack(root: Path, cache: Path | None) -> None:
         root.mkdir()
         _run("tar", "--extract", "--numeric-owner", f"--file={archive}", f"--directory={root}")
         return
-    _run("debootstrap", "--variant=minbase", SUITE, str(root), _mirror())
+    _run("debootstrap", "--variant=minbase", SUITE, str(root), *_mirror())
     if archive is not None:
         archive.parent.mkdir(parents=True, exist_ok=True)
         # Whole, or not there.
@@ -180,16 +181,16 @@ def _unpack(root: Path, cache: Path | None) -> None:
         part.rename(archive)
 
 
-def _mirror() -> str:
-    """This machine's, if it has one of the suite."""
+def _mirror() -> list[str]:
+    """This machine's, if it has one of the suite; else debootstrap knows one."""
     said = _said(
         "apt-get", "indextargets", "--format", "$(RELEASE) $(SITE)", "Created-By: Packages"
     )
     for line in said.splitlines():
         release, _, site = line.partition(" ")
         if release == SUITE and site:
-            return site
-    return MIRROR
+            return [site]
+    return []
 
 
 def _mount(what: object, where: Path, *options: str) -> None:

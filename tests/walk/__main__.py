@@ -14,7 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support import forkserver
 from tests.support.page import DOCS
 from tools.bare_root import Machine, NoRoot, alone, bare
 
@@ -27,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.walk")
     parser.add_argument("--cache", type=Path)
     cache = parser.parse_args().cache
-    machine = Machine.here(dict(os.environ))  # noqa: TID251
+    machine = Machine.here()
     try:
         with bare(machine, cache) as root:
             _copy_project(root / "root/conduit")

@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.support import forkserver
 from tests.support.page import DOCS, blocks
 from tests.support.wait import until
 from tests.walk.terminals import Failed, Terminal
@@ -182,7 +181,7 @@ def _is_free(port: int) -> bool:
 
 def main(root: Path, cache: Path | None) -> int:
     """The exit code."""
-    machine = Machine.here(dict(os.environ))  # noqa: TID251
+    machine = Machine.here()
     try:
         machine.mount(root)
         if cache is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.image")
     parser.add_argument("--cache", type=Path)
     cache = parser.parse_args().cache
-    machine = Machine.here(dict(os.environ))  # noqa: TID251 - it is told to what runs in the root
+    machine = Machine.here()
     command = [sys.executable, "-m", "tools.image.inside"]
     try:
         with contextlib.ExitStack() as stack:
