@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from tests.support.page import DOCS, blocks, replaced
+from tests.support.page import DOCS, replaced, typed
 from tests.support.postgres import Cluster, binary
 from tests.support.server import clean_environment
 
@@ -90,7 +90,7 @@ class Postgres:
 
 def _commands(heading: str) -> tuple[str, str]:
     """To back up, and to restore."""
-    back_up, restore = blocks(PAGE, heading)
+    back_up, restore = typed(PAGE, heading)
     return back_up.commands, restore.commands
 
 

@@ -22,6 +22,8 @@ RUN = (
 )
 # Run elsewhere, all of them.
 RUN_BY_OTHERS = {
+    ("docs/backup.md", "console"): "tests/backup/stores.py",
+    ("docs/walk.md", "sh"): "tests/walk/inside.py",
     ("docs/client.md", "python"): "tests/client/test_docs_e2e.py",
     ("docs/auth.md", "sql"): "tests/e2e/test_ending_credentials.py",
 }

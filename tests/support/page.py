@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
-_FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S
-)
-_HEADING = re.compile(r"^#+ (.*)$", re.M)
+from tools.site.links import ROOT, page
+
+DOCS = ROOT / "docs"
 _PROMPT = "$ "
 
 
 @dataclass(frozen=True)
-class Block:
-    """One fenced block, in the section that the heading begins."""
+class Typed:
+    """What a block has a reader type, in the section that the heading begins."""
 
     heading: str
-    language: str
-    text: str
-
-    @property
-    def commands(self) -> str:
-        """What it has a reader type: all of `sh`, the lines with a prompt of `console`."""
-        if self.language == "sh":
-            return self.text
-        lines = self.text.splitlines(keepends=True)
-        return "".join(line.removeprefix(_PROMPT) for line in lines if line.startswith(_PROMPT))
+    commands: str
 
 
-def blocks(page: Path, *headings: str) -> list[Block]:
+def typed(file: Path, *headings: str) -> list[Typed]:
     """The blocks of commands below these headings, or all of them, in the page's order."""
-    text = page.read_text()
-    # A comment of a shell looks like a heading.
-    outside = _FENCE.sub(lambda found: "\n" * len(found[0]), text)
-    begins = [(found.start(), found[1]) for found in _HEADING.finditer(outside)]
+    found = page(file)
     made = []
-    for found in _FENCE.finditer(text):
-        heading = next((name for at, name in reversed(begins) if at < found.start()), "")
-        if found["language"] in ("sh", "console") and (not headings or heading in headings):
-            made.append(Block(heading, found["language"], textwrap.dedent(found["text"])))
+    for block in found.blocks:
+        above = [heading.text for heading in found.headings if heading.line < block.line]
+        heading = above[-1] if above else ""
+        if block.language in ("sh", "console") and (not headings or heading in headings):
+            made.append(Typed(heading, _commands(block.language, block.text)))
     return made
+
+
+def _commands(language: str, text: str) -> str:
+    """All of `sh`; of `console` the lines with a prompt."""
+    if language == "sh":
+        return text
+    lines = text.splitlines(keepends=True)
+    return "".join(line.removeprefix(_PROMPT) for line in lines if line.startswith(_PROMPT))
 
 
 def replaced(commands: str, places: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.support.page import DOCS, blocks
+from tests.support.page import DOCS, typed
 from tests.support.wait import until
 from tests.walk.terminals import Failed, Terminal
 from tools.bare_root import ENVIRONMENT, Machine, NoRoot, mount_caches
@@ -48,7 +48,7 @@ class Walk:
 
     def run(self) -> None:
         """All blocks of the page. Raises Failed."""
-        for block in blocks(PAGE):
+        for block in typed(PAGE):
             began = time.monotonic()
             commands = block.commands.replace(PORTS, self._ports)
             if "kill -9 PID" in commands:
