@@ -314,6 +314,10 @@ def test_a_port_that_is_taken_is_said_before_anything_is_started(capsys):
     ("arguments", "said"),
     [
         (["--nodes", "0"], "cluster: NODES is '0', and must be 1 to 16: make cluster NODES=3\n"),
+        (
+            ["--auth", "yes"],
+            "cluster: AUTH is 'yes', and must be true or false: make cluster AUTH=true\n",
+        ),
         (["--nodes", "x"], "cluster: NODES is 'x', and must be 1 to 16: make cluster NODES=3\n"),
         (
             ["--port", "65535"],
