@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bench import attacks, loads, wire
-from bench.harness import Checks
+from conduit.load.checks import Checks
 
 TOPIC = "neighbour"
 RATE = 100

@@ -30,11 +30,16 @@ from collections.abc import Callable
 
 from bench import consumers, jetstream, lanes, loads, open_loop, wire
 from bench.durable import DIALECTS
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome
 from bench.lanes import Dialect
-from bench.latency import LATE_MAX_MS
 from bench.loads import Load
 from bench.systems import Busy, Conduit, Nats, Redis, Server, directory, running
+from conduit.load import publishing, receiving
+from conduit.load.checks import Checks
+from conduit.load.plan import Plan
+from conduit.load.publishing import Sent
+from conduit.load.receiving import Received
+from conduit.load.verdict import LATE_MAX_MS
 
 LOG = "log"
 BATCH = 100
@@ -237,40 +242,34 @@ def _beside(count: int, acks: str, pairs: int, seconds: float) -> Outcome:
 
 def _live(server: Server, seconds: float) -> _Window:
     """One window of the live ones."""
-    plan = open_loop.Plan("conduit", LIVE_PER_S, seconds, ports=(server.port, server.port))
-    with Load(receive, plan) as receiver, Load(publish, plan) as publisher:
-        receiver.wait_ready()
-        publisher.wait_ready()
-        receiver.go()
-        publisher.go()
-        time.sleep(open_loop.LEAD_S)
+    plan = open_loop.plan_for("conduit", LIVE_PER_S, seconds, (server.port, server.port))
+    with open_loop.loaded(plan, receive, publish) as run:
         busy = Busy(server)
-        sent: open_loop.Sent = publisher.result()
+        sent = run.sent()
         cores = busy.cores()
-        received: open_loop.Received = receiver.result()
+        received = run.received()
     checks = received.checks
     checks.lost += plan.count - sent.answered
-    latencies = received.latencies_ms or [0.0]
     return _Window(
-        percentile(latencies, 0.5),
-        percentile(latencies, 0.99),
-        percentile(sent.late_ms, 0.99),
+        received.latencies.percentile_ms(0.5),
+        received.latencies.percentile_ms(0.99),
+        sent.late.percentile_ms(0.99),
         checks,
         cores=cores,
         load_cores=max(sent.cores, received.cores),
     )
 
 
-def receive(ready: Callable[[], None], plan: open_loop.Plan) -> open_loop.Received:
+def receive(ready: Callable[[], None], plan: Plan, board: loads.Counters) -> Received:
     """The load: the live subscribers."""
     loads.run_promptly()
-    return open_loop.receive(ready, plan)
+    return receiving.receive(ready, plan, board)
 
 
-def publish(ready: Callable[[], None], plan: open_loop.Plan) -> open_loop.Sent:
+def publish(ready: Callable[[], None], plan: Plan, board: loads.Counters) -> Sent:
     """The load: who publishes to them."""
     loads.run_promptly()
-    return open_loop.publish(ready, plan)
+    return publishing.publish(ready, plan, board)
 
 
 def _live_during(

@@ -18,12 +18,13 @@ import json
 import socket
 import time
 
-from bench import lanes, latency, loads, open_loop, publish, wire
-from bench.harness import Case, Checks, Outcome, percentile
+from bench import lanes, latency, loads, publish, wire
+from bench.harness import Case, Outcome, percentile
 from bench.nodes import Nodes, nodes
-from bench.open_loop import LEAD_S, PAYLOAD_BYTES, SUBSCRIBERS, TOPIC, Plan, Received, Sent
-from bench.systems import Busy, conduit, directory, running
+from bench.open_loop import PAYLOAD_BYTES, SUBSCRIBERS, TOPIC, plan_for
+from bench.systems import conduit, directory, running
 from conduit.core.ring import Ring
+from conduit.load.checks import Checks
 
 RATE = 1_000
 # Of those that follow what happens to an owner.
@@ -69,19 +70,8 @@ def _way(seconds: float, *, is_across: bool) -> Outcome:
         made = stack.enter_context(nodes(path, 3))
         wire.call(made.first.port, "POST", "/api/topics", {"name": TOPIC})
         to = made.others[0] if is_across else made.first
-        plan = Plan("conduit", RATE, seconds, ports=(made.first.port, to.port))
-        receiver = stack.enter_context(loads.Load(open_loop.receive, plan))
-        receiver.wait_ready()
-        publisher = stack.enter_context(loads.Load(open_loop.publish, plan))
-        publisher.wait_ready()
-        receiver.go()
-        publisher.go()
-        time.sleep(LEAD_S)
-        busy = Busy(made.first)
-        sent: Sent = publisher.result()
-        cores = busy.cores()
-        received: Received = receiver.result()
-        return latency.outcome(plan, sent, received, cores)
+        plan = plan_for("conduit", RATE, seconds, (made.first.port, to.port))
+        return latency.measured(plan, made.first)
 
 
 def _alone(seconds: int) -> Outcome:

@@ -26,9 +26,10 @@ from typing import NamedTuple
 
 from bench import asking, filling_much, loads, wire
 from bench.filling_much import Much
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome, percentile
 from bench.loads import Load
 from bench.systems import Busy, directory, running
+from conduit.load.checks import Checks
 
 RATE = 100
 # The probe publishes over each in turn, so that one answer that is late delays no other.

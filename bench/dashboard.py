@@ -25,9 +25,10 @@ import apsw
 
 from bench import filling_much, wire
 from bench.filling_much import Much
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome, percentile
 from bench.loads import Counters, Load, counters
 from bench.systems import Busy, ConduitOnPostgres, Server, directory, running
+from conduit.load.checks import Checks
 
 P95_MAX_MS = 300.0
 PUBLISHES_PER_S = 1_000

@@ -21,10 +21,11 @@ import time
 from collections.abc import Callable
 
 from bench import batches, consumers, jetstream, lanes, loads, wire
-from bench.harness import Case, Checks, Outcome
+from bench.harness import Case, Outcome
 from bench.lanes import TOPIC, Dialect
 from bench.loads import Counters
 from bench.systems import Busy, Conduit, Nats, Redis, Server, directory, running
+from conduit.load.checks import Checks
 
 BATCH = 100
 OUTSTANDING = 2_000

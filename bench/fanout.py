@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bench import loads, wire
-from bench.harness import Case, Checks, Outcome
+from bench.harness import Case, Outcome
 from bench.systems import Busy, Conduit, Nats, Server, directory, running
+from conduit.load.checks import Checks
 
 BURST = 10
 BURSTS_PER_S = 10

@@ -31,9 +31,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import filling, lanes, readback, wire, wrk
-from bench.harness import Case, Checks, Outcome
+from bench.harness import Case, Outcome
 from bench.holding import Crowd
 from bench.systems import Busy, Conduit, Server, directory, running
+from conduit.load.checks import Checks
 
 CLIENTS = 64
 TOPIC = "bench"

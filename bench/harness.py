@@ -18,25 +18,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench import machine
-
-# A load process this busy, beside a server less busy than that, measured itself.
-LOAD_FULL_CORES = 0.95
-SERVER_FULL_CORES = 0.90
-
-
-@dataclasses.dataclass
-class Checks:
-    """What the run verified. `expected` and `seen` count messages or deliveries."""
-
-    expected: int = 0
-    seen: int = 0
-    lost: int = 0
-    duplicates: int = 0
-    disordered: int = 0
-
-    def __add__(self, other: Checks) -> Checks:
-        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
-        return Checks(*(mine + theirs for mine, theirs in pairs))
+from conduit.load import verdict
+from conduit.load.checks import Checks
 
 
 @dataclasses.dataclass
@@ -71,17 +54,8 @@ class Case:
 
 def problems(outcome: Outcome) -> list[str]:
     """Why a run is invalid; empty if it is valid."""
-    checks, found = outcome.checks, list(outcome.problems)
-    if checks.seen == 0:
-        found.append("nothing was verified")
-    if checks.lost:
-        found.append(f"{checks.lost} lost")
-    if checks.duplicates:
-        found.append(f"{checks.duplicates} duplicates")
-    if checks.disordered:
-        found.append(f"{checks.disordered} out of order")
-    full = outcome.load_cores >= LOAD_FULL_CORES and outcome.server_cores < SERVER_FULL_CORES
-    if outcome.throughput and full:
+    found = [*outcome.problems, *verdict.of_checks(outcome.checks)]
+    if outcome.throughput and verdict.was_limit(outcome.load_cores, outcome.server_cores):
         found.append("the load generator was the bottleneck")
     return found
 

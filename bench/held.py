@@ -18,8 +18,9 @@ import statistics
 import time
 
 from bench import holding, readback, wire, wrk
-from bench.harness import Case, Checks, Outcome
+from bench.harness import Case, Outcome
 from bench.systems import Busy, Conduit, Server, directory, running
+from conduit.load.checks import Checks
 
 CLIENTS = 64
 PAIRS = 3

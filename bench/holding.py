@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 from bench import loads, nats, wire
-from bench.harness import Checks
 from bench.systems import Nats, Server
+from conduit.load.checks import Checks
 
 TOPIC = "quiet"
 READ_BYTES = 4096

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from bench import loads, wire
-from bench.harness import Checks, Outcome, percentile
+from bench.harness import Outcome, percentile
 from bench.systems import Busy, Server
+from conduit.load.checks import Checks
 
 # All numbers have nine digits, so all payloads have the same length.
 FIRST = 100_000_000

@@ -19,17 +19,17 @@ messages of a topic, also that all subscribers saw the same one.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import time
 from collections.abc import Iterator
 
-from bench import jetstream, loads, open_loop, wire
-from bench.harness import Case, Outcome, percentile
-from bench.open_loop import LEAD_S, PAYLOAD_BYTES, SUBSCRIBERS, TOPIC, Plan, Received, Sent
+from bench import jetstream, wire
+from bench.harness import Case, Outcome
+from bench.open_loop import PAYLOAD_BYTES, SUBSCRIBERS, TOPIC, loaded, plan_for
 from bench.systems import Busy, Nats, Server, conduit, directory, running
-
-LATE_MAX_MS = 1.0
+from conduit.load import verdict
+from conduit.load.plan import Plan
+from conduit.load.publishing import Sent
+from conduit.load.receiving import Received
 
 
 def cases(short: bool) -> list[Case]:
@@ -57,54 +57,51 @@ def _cases(rate: int, seconds: float) -> Iterator[Case]:
             "loop": "open, single publishes",
             "acks": "one frame per message" if acks else "none",
         }
-        run = functools.partial(_run, Plan(system, rate, seconds, acks), store)
+        run = functools.partial(_run, system, store, rate, seconds, acks=acks)
         yield Case("latency", system, store, work, run)
 
 
-def _run(plan: Plan, store: str) -> Outcome:
+def _run(system: str, store: str, rate: int, seconds: float, *, acks: bool) -> Outcome:
     with directory() as path, contextlib.ExitStack() as stack:
         server: Server
-        if plan.system == "conduit":
+        if system == "conduit":
             server = stack.enter_context(running(conduit(path, store)))
             wire.call(server.port, "POST", "/api/topics", {"name": TOPIC})
-            plan = dataclasses.replace(plan, ports=(server.port, server.port))
+            ports = (server.port, server.port)
         else:
             server = Nats(path, "always" if store == "file, synced" else "2m")
             stack.enter_context(running(server))
-            plan = dataclasses.replace(plan, ports=(server.port, server.ws_port))
-        if plan.system == "jetstream":
+            ports = (server.port, server.ws_port)
+        if system == "jetstream":
             jetstream.create_stream(server.port, TOPIC)
-        receiver = stack.enter_context(loads.Load(open_loop.receive, plan))
-        receiver.wait_ready()
-        publisher = stack.enter_context(loads.Load(open_loop.publish, plan))
-        publisher.wait_ready()
-        receiver.go()
-        publisher.go()
-        time.sleep(LEAD_S)
+        return measured(plan_for(system, rate, seconds, ports, acks=acks), server)
+
+
+def measured(plan: Plan, server: Server) -> Outcome:
+    """One run against a server that is ready and has the topic."""
+    with loaded(plan) as run:
         busy = Busy(server)
-        sent: Sent = publisher.result()
+        sent = run.sent()
         cores = busy.cores()
-        received: Received = receiver.result()
-        return outcome(plan, sent, received, cores)
+        return outcome(plan, sent, run.received(), cores)
 
 
 def outcome(plan: Plan, sent: Sent, received: Received, cores: float) -> Outcome:
     """What one run gave; `cores`: of the server."""
-    problems = []
-    late_ms = percentile(sent.late_ms, 0.99)
-    if late_ms > LATE_MAX_MS:
-        problems.append(f"1 % of the publishes left more than {late_ms:.1f} ms late")
-    if plan.system != "nats" and sent.answered != plan.count:
+    late_ms = sent.late.percentile_ms(0.99)
+    problems = verdict.of_late(late_ms)
+    if plan.system.name != "nats" and sent.answered != plan.count:
         problems.append(f"{sent.answered} of {plan.count} publishes were acknowledged")
-    latencies = received.latencies_ms or [0.0]
+    if sent.codes:
+        problems.append(f"publishes were refused: {dict(sent.codes)}")
     return Outcome(
         {
-            "p50_ms": percentile(latencies, 0.5),
-            "p99_ms": percentile(latencies, 0.99),
-            "p99_9_ms": percentile(latencies, 0.999),
-            "max_ms": latencies[-1],
+            "p50_ms": received.latencies.percentile_ms(0.5),
+            "p99_ms": received.latencies.percentile_ms(0.99),
+            "p99_9_ms": received.latencies.percentile_ms(0.999),
+            "max_ms": received.latencies.max_ms,
             "late_p99_ms": late_ms,
-            "reading_p99_ms": percentile(received.readings_ms or [0.0], 0.99),
+            "reading_p99_ms": received.readings.percentile_ms(0.99),
         },
         received.checks,
         cores,

@@ -24,7 +24,7 @@ import msgspec
 import uvloop
 
 from bench import loads
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome, percentile
 from bench.systems import directory
 from conduit.broker.attach.connection import Connection
 from conduit.broker.broker import Broker, BrokerOptions
@@ -33,6 +33,7 @@ from conduit.broker.publish.admission import size_of
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
 from conduit.limits import TenantLimits
+from conduit.load.checks import Checks
 from conduit.protocol.frames import Nack, PublishRequest, Subscribe
 from conduit.protocol.records import Receipt
 from conduit.storage.base import Store

@@ -14,10 +14,11 @@ import functools
 from pathlib import Path
 
 from bench import impatient, loads, readback, wire
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome, percentile
 from bench.impatient import BATCH, Outcomes, Plan
 from bench.slow_disk import SlowDisk, slow_disk
 from bench.systems import Busy, Conduit, ConduitOnPostgres, directory, running
+from conduit.load.checks import Checks
 from tests.support.postgres import Cluster
 
 TOPIC, WARM_TOPIC = "bench", "warm"

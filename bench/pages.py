@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from bench import devtools, filling_much, wire
 from bench.dashboard import IS_OVER, LARGE, PUBLISHES_PER_S, calm, filled, publish
 from bench.filling_much import Much
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome, percentile
 from bench.loads import Counters, Load, counters
 from bench.systems import Busy, Server, conduit, directory, running
+from conduit.load.checks import Checks
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

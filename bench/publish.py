@@ -12,9 +12,10 @@ import functools
 import io
 
 from bench import jetstream, lanes, loads, readback, resp, wire, wrk
-from bench.harness import Case, Checks, Outcome
+from bench.harness import Case, Outcome
 from bench.lanes import PAYLOAD_BYTES, TOPIC, WARM_TOPIC, Shape
 from bench.systems import Busy, Nats, Redis, Server, conduit, directory, running, tool
+from conduit.load.checks import Checks
 
 CLIENTS = 64
 WARM_S = 1

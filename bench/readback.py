@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bench import wire
-from bench.harness import Checks
+from conduit.load.checks import Checks
 
 _NUMBER_AND_SEQ = re.compile(rb'"n":(\d+),"order_id"[^}]*\},"published_at":"[^"]*","seq":(\d+)')
 

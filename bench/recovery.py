@@ -29,9 +29,10 @@ from typing import Any
 
 from bench import filling, jetstream, lanes, loads, nats, readback, resp, wire
 from bench.batches import REDIS
-from bench.harness import Case, Checks, Outcome
+from bench.harness import Case, Outcome
 from bench.resuming import Kept
 from bench.systems import Conduit, Nats, Redis, Server, directory, running
+from conduit.load.checks import Checks
 
 TOPIC = "bench"
 SUBSCRIPTIONS = 1_000

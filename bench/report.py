@@ -30,6 +30,7 @@ from bench.rows import (
     titled,
     words,
 )
+from conduit.load import verdict
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -288,7 +289,7 @@ def _repeat(rows: Sequence[Row]) -> str:
 
 def _method() -> str:
     text = METHOD.read_text(encoding="utf-8").rstrip()
-    return text.format(load=harness.LOAD_FULL_CORES, server=harness.SERVER_FULL_CORES)
+    return text.format(load=verdict.LOAD_FULL_CORES, server=verdict.SERVER_FULL_CORES)
 
 
 def _conditions(lines: Sequence[Line]) -> str:

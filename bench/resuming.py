@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from bench import filling, loads, readback, wire
-from bench.harness import Checks
+from conduit.load.checks import Checks
 
 WORKING = "sub-999"
 HELD = [f"sub-{number}" for number in range(100)]

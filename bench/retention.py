@@ -8,12 +8,14 @@ keys all the time. Latencies are from the time at which a publish should have le
 from __future__ import annotations
 
 import statistics
-import time
 
-from bench import loads, open_loop, wire
-from bench.harness import Case, Checks, Outcome, percentile
-from bench.open_loop import LEAD_S, TOPIC, Plan, Received, Sent
+from bench import open_loop, wire
+from bench.harness import Case, Outcome
+from bench.open_loop import TOPIC, loaded, plan_for
 from bench.systems import Busy, ConduitOnPostgres, directory, running
+from conduit.load.checks import Checks
+from conduit.load.plan import Plan
+from conduit.load.receiving import Received
 
 RATE = 2_000
 # So many messages per second of a window are to be removed: more than a server can, so that it is busy.
@@ -51,7 +53,7 @@ def _run(seconds: float, pairs: int) -> Outcome:
     with directory() as path, running(ConduitOnPostgres(path, None, **SETTINGS)) as server:
         assert isinstance(server, ConduitOnPostgres)
         wire.call(server.port, "POST", "/api/topics", {"name": TOPIC})
-        plan = Plan("conduit", RATE, seconds, ports=(server.port, server.port))
+        plan = plan_for("conduit", RATE, seconds, (server.port, server.port))
         quiet, busy, removed, checks = [], [], 0, Checks()
         _window(plan)
         used = Busy(server)
@@ -63,8 +65,8 @@ def _run(seconds: float, pairs: int) -> Outcome:
         for received in (*quiet, *busy):
             checks += received.checks
         cores = used.cores()
-    p99s = [[percentile(each.latencies_ms, 0.99) for each in part] for part in (quiet, busy)]
-    p50s = [[percentile(each.latencies_ms, 0.5) for each in part] for part in (quiet, busy)]
+    p99s = [[each.latencies.percentile_ms(0.99) for each in part] for part in (quiet, busy)]
+    p50s = [[each.latencies.percentile_ms(0.5) for each in part] for part in (quiet, busy)]
     quiet_ms, busy_ms = map(statistics.median, p99s)
     return Outcome(
         {
@@ -83,17 +85,9 @@ def _run(seconds: float, pairs: int) -> Outcome:
 
 
 def _window(plan: Plan) -> Received:
-    with (
-        loads.Load(open_loop.receive, plan) as receiver,
-        loads.Load(open_loop.publish, plan) as sender,
-    ):
-        receiver.wait_ready()
-        sender.wait_ready()
-        receiver.go()
-        sender.go()
-        time.sleep(LEAD_S)
-        sent: Sent = sender.result()
-        received: Received = receiver.result()
+    with loaded(plan) as run:
+        sent = run.sent()
+        received = run.received()
     assert sent.answered == plan.count
     return received
 

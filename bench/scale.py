@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 
 from bench import wire
-from bench.harness import Case, Checks, Outcome, percentile
+from bench.harness import Case, Outcome, percentile
 from bench.loads import Load
 from bench.systems import Busy, ConduitOnPostgres, directory, running
+from conduit.load.checks import Checks
 from conduit.storage.postgres import segments
 from conduit.storage.postgres.database import Database
 

@@ -6,31 +6,27 @@ A load that parsed every frame would measure itself. Every payload carries a num
 
 from __future__ import annotations
 
-import base64
 import functools
 import http.client
 import json
-import os
 import re
 import selectors
 import socket
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.harness import Checks
+from conduit.load import checks
+from conduit.load.checks import Checks
+from conduit.load.wire import MESSAGE_ID as MESSAGE_ID
+from conduit.load.wire import PING as PING
+from conduit.load.wire import PONG as PONG
+from conduit.load.wire import READ_BYTES as READ_BYTES
+from conduit.load.wire import Target
+from conduit.load.wire import acks_for as acks_for
+from conduit.load.wire import text_frame as text_frame
 
 PAYLOAD = b'{"n":%d,"order_id":"abc-123","amount":99.95}'
 NUMBER = re.compile(rb'"n":(\d+),"order_id"')
-MESSAGE_ID = re.compile(rb'"message_id":"([0-9a-f-]{36})"')
-# An ack as a frame: its length never differs.
-_ACK_TEXT = b'{"type":"ack","message_id":"%b"}'
-_ACK = b"\x81%c\0\0\0\0%b" % (0x80 | len(_ACK_TEXT % (b"0" * 36)), _ACK_TEXT)
-# From 128 KiB on, malloc makes a mapping for each read, which costs several times the read.
-READ_BYTES = 1 << 16
-# The server's, in which nothing is; no text has these bytes.
-PING = b"\x89\0"
-PONG = b"\x8a\x80\0\0\0\0"
 
 
 class Caller:
@@ -48,19 +44,17 @@ class Caller:
 CALLER = Caller()
 
 
+def target(port: int) -> Target:
+    """A server on this machine, as `CALLER`."""
+    return _target(port, CALLER.line)
+
+
+_target = functools.cache(lambda port, line: Target(port, headers=line))
+
+
 def request(path: str, body: bytes) -> bytes:
     """A POST with a JSON body."""
-    return (
-        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%b"
-        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), CALLER.line.encode(), len(body), body)
-    )
-
-
-def acks_for(data: bytes) -> tuple[bytes, bytes]:
-    """One ack frame for each message id in what was read, and what to put before the next read."""
-    ids = MESSAGE_ID.findall(data)
-    start = data.rfind(ids[-1]) + 36 if ids else 0
-    return b"".join([_ACK % identity for identity in ids]), data[max(start, len(data) - 64) :]
+    return target(0).request(path, body)
 
 
 def after_last(data: bytes, found: list[bytes]) -> bytes:
@@ -71,9 +65,7 @@ def after_last(data: bytes, found: list[bytes]) -> bytes:
 
 def connect(port: int) -> socket.socket:
     """A TCP connection without Nagle's delay."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    return target(port).connect()
 
 
 def call(
@@ -97,16 +89,6 @@ def call(
     return json.loads(text) if text else {}
 
 
-def text_frame(payload: bytes) -> bytes:
-    """A client's text frame. The masking key is zero: the server's work is the same."""
-    size = len(payload)
-    if size < 126:
-        return b"\x81%c\0\0\0\0%b" % (0x80 | size, payload)
-    if size < 1 << 16:
-        return b"\x81\xfe%b\0\0\0\0%b" % (size.to_bytes(2, "big"), payload)
-    return b"\x81\xff%b\0\0\0\0%b" % (size.to_bytes(8, "big"), payload)
-
-
 def binary_frame(payload: bytes) -> bytes:
     """The same as a binary frame, as NATS wants it."""
     return b"\x82" + text_frame(payload)[1:]
@@ -114,69 +96,20 @@ def binary_frame(payload: bytes) -> bytes:
 
 def websocket(port: int, path: str = "/ws") -> socket.socket:
     """An open WebSocket connection; nothing has arrived on it beyond the handshake."""
-    connection = connect(port)
-    key = base64.b64encode(os.urandom(16)).decode()
-    connection.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{CALLER.line}\r\n".encode()
-    )
-    answer = b""
-    # Byte by byte at the end: what follows the handshake stays in the kernel.
-    while not answer.endswith(b"\r\n\r\n"):
-        part = connection.recv(1)
-        if not part:
-            raise RuntimeError(f"no WebSocket: {answer!r}")
-        answer += part
-    if b" 101 " not in answer.split(b"\r\n", 1)[0]:
-        raise RuntimeError(f"no WebSocket: {answer!r}")
-    return connection
+    return target(port).websocket(path)
 
 
 def subscribe(port: int, **fields: object) -> socket.socket:
     """A WebSocket connection to Conduit with one subscription, which is confirmed."""
-    connection = websocket(port)
-    connection.sendall(text_frame(json.dumps({"type": "subscribe", **fields}).encode()))
-    seen = connection.recv(4096, socket.MSG_PEEK)
-    while b'"subscribed"' not in seen:
-        if not seen or b'"error"' in seen:
-            raise RuntimeError(f"not subscribed: {seen!r}")
-        time.sleep(0.001)
-        seen = connection.recv(4096, socket.MSG_PEEK)
-    return connection
+    return target(port).subscribe(**fields)
 
 
-class Numbers:
-    """The decimal texts of first, first + 1 … as bytes, made once."""
+class Sequence(checks.Sequence):
+    """As its base, fed with what was read."""
 
     def __init__(self, first: int = 0) -> None:
-        self._first = first
-        self._texts: list[bytes] = []
-
-    def between(self, start: int, stop: int) -> list[bytes]:
-        """Those of start … stop - 1."""
-        first = self._first
-        if stop - first > len(self._texts):
-            more = range(first + len(self._texts), stop + 10_000)
-            self._texts.extend(b"%d" % number for number in more)
-        return self._texts[start - first : stop - first]
-
-
-# By the first number: all that count from there share the texts.
-_numbers_from = functools.cache(Numbers)
-
-
-class Sequence:
-    """Checks that one subscriber sees first, first + 1, … once each and in order."""
-
-    def __init__(self, first: int = 0) -> None:
-        self._first = first
-        self._numbers = _numbers_from(first)
-        self._next = first
+        super().__init__(first)
         self._rest = b""
-        self.seen = 0
-        self.duplicates = 0
-        self.disordered = 0
-        self._missing: set[int] = set()
 
     def feed(self, data: bytes) -> int:
         """Take what was read; returns how many messages ended in it."""
@@ -186,31 +119,6 @@ class Sequence:
         self._rest = after_last(data, found)
         self.add(found)
         return len(found)
-
-    def add(self, found: list[bytes]) -> None:
-        """Compare numbers that were found elsewhere; not together with `feed`."""
-        count = len(found)
-        self.seen += count
-        if found == self._numbers.between(self._next, self._next + count):
-            self._next += count
-            return
-        for text in found:
-            number = int(text)
-            if number == self._next:
-                self._next += 1
-            elif number > self._next:
-                self._missing.update(range(self._next, number))
-                self._next = number + 1
-            elif number in self._missing:
-                self._missing.discard(number)
-                self.disordered += 1
-            else:
-                self.duplicates += 1
-
-    def checks(self, due: int) -> Checks:
-        """The result when first … first + due - 1 were due."""
-        lost = len(self._missing) + max(0, self._first + due - self._next)
-        return Checks(due, self.seen, lost, self.duplicates, self.disordered)
 
 
 class Marks:
@@ -228,7 +136,7 @@ class Marks:
 
     def checks(self, due: int) -> Checks:
         """The result when first … first + due - 1 were due; order is not among what is checked."""
-        numbers = _numbers_from(self._first).between(self._first, self._first + due)
+        numbers = checks.numbers_from(self._first).between(self._first, self._first + due)
         lost = due - len(self._seen & set(numbers))
         return Checks(due, self.seen, lost, self.seen - len(self._seen), 0)
 

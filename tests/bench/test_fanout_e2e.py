@@ -1,7 +1,7 @@
 import pytest
 
 from bench import fanout
-from bench.harness import Checks
+from conduit.load.checks import Checks
 
 
 @pytest.mark.e2e

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from bench import harness
-from bench.harness import Case, Checks, Outcome, problems
+from bench.harness import Case, Outcome, problems
+from conduit.load.checks import Checks
 from tests.bench.made import line
 
 GOOD = Checks(expected=3, seen=3)

@@ -6,9 +6,10 @@ from bench import hostile, strangers
 from bench.attacking import Sent
 from bench.attacks import Then
 from bench.bystanders import Asked, Seen
-from bench.harness import Checks, problems
+from bench.harness import problems
 from bench.hostile import LEFT_MAX_FILES, Memory, Open, Size
 from bench.tenants import Held
+from conduit.load.checks import Checks
 
 GOOD = {
     "neighbour_p99_ms": 50.0,

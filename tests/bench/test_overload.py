@@ -1,8 +1,9 @@
 import pytest
 
 from bench import overload
-from bench.harness import Checks, problems
+from bench.harness import problems
 from bench.impatient import BATCH, Outcomes
+from conduit.load.checks import Checks
 
 
 def outcome_of(outcomes: Outcomes, stored_requests: list[int]):

@@ -8,6 +8,7 @@ import pytest
 
 from bench import harness, report
 from bench.__main__ import QUESTIONS
+from conduit.load import verdict
 from tests.bench import made
 
 
@@ -249,8 +250,8 @@ def test_machine_and_versions_have_every_value_that_occurs():
 
 
 def test_the_rule_that_is_described_is_the_harnesss_own():
-    assert f"used {harness.LOAD_FULL_CORES:g} of a core or more" in page().replace("\n  ", " ")
-    assert f"less than {harness.SERVER_FULL_CORES:g};" in page().replace("\n  ", " ")
+    assert f"used {verdict.LOAD_FULL_CORES:g} of a core or more" in page().replace("\n  ", " ")
+    assert f"less than {verdict.SERVER_FULL_CORES:g};" in page().replace("\n  ", " ")
 
 
 def test_sections_are_parted_by_one_empty_line():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 
 from bench import wire
-from bench.harness import Checks
+from conduit.load.checks import Checks
 from tests.bench.frames import parsed
 
 FRAME = b'\x81\x7e\0\x99{"type":"message","seq":1,"payload":%b,"key":null}'
