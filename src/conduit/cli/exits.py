@@ -39,8 +39,8 @@ _MEANINGS = {
     Exit.LIMIT: "a limit is reached, or the server is overloaded or cannot use its store",
     Exit.NO_CONNECTION: "the server cannot be reached",
     Exit.INCOMPLETE: "time is up before `--count` was reached",
-    Exit.CHECK_FAILED: "the server is not ready (`health`), a check has failed (`doctor`), or a database"
-    " is damaged (`store check`)",
+    Exit.CHECK_FAILED: "the server is not ready (`health`), a check has failed (`doctor`), a database is"
+    " damaged (`store check`), or a run of `bench` is invalid, lost something, or missed its `--slo`",
     Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM)",
 }
 

@@ -12,6 +12,7 @@ import click
 
 from conduit import __version__
 from conduit.cli.audit import audit
+from conduit.cli.bench.commands import bench
 from conduit.cli.completion import completion
 from conduit.cli.context import context
 from conduit.cli.dlq import dlq
@@ -165,6 +166,7 @@ for _command in (
     node,
     migrate,
     store,
+    bench,
     completion,
 ):
     main.add_command(_command)

@@ -56,7 +56,7 @@ class System(Protocol):
 
     @property
     def numbers_messages(self) -> bool:
-        """Whether all subscribers see the messages of a topic in one order, and not only those of a publisher."""
+        """Whether all subscribers see all messages of a topic in one order, not only each publisher's."""
 
     def outgoing(self, plan: Plan) -> Outgoing:
         """A connection to publish on. Raises ConduitError."""

@@ -82,8 +82,8 @@ class Load:
         result, self.cores = value
         return result
 
-    def has_ended(self) -> bool:
-        """Whether `result` has not to wait."""
+    def has_news(self) -> bool:
+        """Whether `wait_ready` or `result` need not wait."""
         return self._pipe.poll()
 
     def _receive(self, within_s: float) -> tuple[str, Any]:

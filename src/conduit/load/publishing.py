@@ -253,6 +253,7 @@ class _Load:
             codes=self.codes,
             refused=[each.refused for each in self._publishers],
             held_s=self._held_ns / 1e9,
-            seconds=min(self._plan.seconds, max(ended - self.since_ns / 1e9, 0.0)),
+            # The last message has its share of the time too.
+            seconds=max(ended - self.since_ns / 1e9, measured / (self._plan.rate or 1e9)),
             cores=cores,
         )

@@ -7,9 +7,10 @@ import gc
 import select
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from conduit.load.checks import Checks, Sequence, Shared
+from conduit.load.files import allow_files
 from conduit.load.histogram import Latencies
 from conduit.load.kept import Kept
 from conduit.load.plan import DUE, ENDED, LEAD_S, RECEIVED, REFUSED, SENT, SINCE, Plan
@@ -82,6 +83,7 @@ class Crowd:
         """By message, of those measured: how many have it."""
         self.slowest_ns = array("q")
         """The same: how long it took until the last of them had it."""
+        allow_files(plan.subscribers)
         self._subscribers = [_Subscriber(self, number) for number in range(plan.subscribers)]
 
     def read(self) -> None:
@@ -133,7 +135,7 @@ class Crowd:
         """What came of it."""
         checks, missing = Checks(), []
         dues = [self.board[DUE + number] for number in range(self.plan.publishers)]
-        several: list[list[Shared] | list[Sequence]] = (
+        several: list[Iterable[Shared | Sequence]] = (
             [self.shared] if self.plan.subscription else [e.sequences for e in self._subscribers]
         )
         for each in several:

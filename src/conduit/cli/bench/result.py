@@ -1,0 +1,99 @@
+"""The result of a run, as `-o json` prints it and `--compare` reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+SCHEMA = "conduit.bench/v1"
+
+
+class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One run. `docs/cli.md` describes the fields."""
+
+    schema: str
+    command: str
+    verdict: str
+    """`valid`, `invalid`: the figures do not count, or `failed`: something was lost, doubled or refused."""
+    work: dict[str, Any]
+    conditions: dict[str, Any]
+    figures: dict[str, float]
+    checks: dict[str, int]
+    load: dict[str, float]
+    problems: list[str] = []
+    slo_missed: list[str] = []
+    cut_short: bool = False
+    refused: dict[str, int] = {}
+    latencies: dict[str, str] = {}
+    compared: list[dict[str, Any]] | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the figures count, everything came, and the objectives hold."""
+        return self.verdict == "valid" and not self.slo_missed
+
+
+def read(path: str) -> Result:
+    """The result in a file. Raises click.UsageError."""
+    try:
+        result = msgspec.json.decode(Path(path).read_bytes(), type=Result)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(
+            f"{path} is not the result of a run (conduit bench … -o json): {error}"
+        ) from None
+    if result.schema != SCHEMA:
+        raise click.UsageError(f"{path} is not of the schema {SCHEMA}")
+    return result
+
+
+def check_same_work(old: Result, command: str, work: dict[str, Any]) -> None:
+    """Raise click.UsageError if an earlier run did something else: the figures would say nothing."""
+    if old.command != command:
+        raise click.UsageError(
+            f"--compare: that run was bench {old.command}, and this is {command}"
+        )
+    other = _differences(old.work, work)
+    if other:
+        raise click.UsageError(f"--compare: that run did other work: {'; '.join(other)}")
+
+
+def compare(old: Result, new: Result) -> list[dict[str, Any]]:
+    """Each figure that both have: `old`, `new` and their `ratio`, which is None beside a 0."""
+    return [
+        {"figure": name, "old": old.figures[name], "new": value, "ratio": _ratio(old, name, value)}
+        for name, value in new.figures.items()
+        if name in old.figures
+    ]
+
+
+def other_conditions(old: Result, new: Result) -> list[str]:
+    """What was otherwise when the earlier run was made, but for its date; and if its figures do not count."""
+    skipped = ("date", "load_average")
+    was = {name: value for name, value in old.conditions.items() if name not in skipped}
+    now = {name: value for name, value in new.conditions.items() if name not in skipped}
+    found = _differences(was, now)
+    if old.verdict != "valid":
+        found.append(f"that run was {old.verdict}: its figures do not count")
+    if old.cut_short:
+        found.append("that run was cut short")
+    return found
+
+
+def _ratio(old: Result, name: str, value: float) -> float | None:
+    before = old.figures[name]
+    return round(value / before, 3) if before else None
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [
+        f"{name.replace('_', ' ')} was {_said(old.get(name))}, and is {_said(new.get(name))}"
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _said(value: object) -> str:
+    return "not said" if value is None else str(value)
