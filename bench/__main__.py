@@ -18,6 +18,7 @@ QUESTIONS = (
     "workers",
     "batches",
     "pipelined",
+    "ceiling",
     "overload",
     "fanout",
     "durable",

@@ -52,6 +52,10 @@ class Case:
     run: Callable[[], Outcome]
 
 
+class Moot(Exception):
+    """What a case would tell is known from those before it: it has no line."""
+
+
 def problems(outcome: Outcome) -> list[str]:
     """Why a run is invalid; empty if it is valid."""
     found = [*outcome.problems, *verdict.of_checks(outcome.checks)]
@@ -68,7 +72,10 @@ def run(cases: Sequence[Case], rounds: int, out: TextIO | None, command: str) ->
     lines: list[dict[str, Any]] = []
     for number in range(1, rounds + 1):
         for case in cases:
-            line = _run_case(case, number, command)
+            try:
+                line = _run_case(case, number, command)
+            except Moot:
+                continue
             lines.append(line)
             for stream in (sys.stdout, out):
                 if stream is not None:

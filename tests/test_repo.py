@@ -44,7 +44,7 @@ IGNORE_CODES = re.compile(r"\[[a-z-]+(?:\s*,\s*[a-z-]+)*\](?P<reason>.*)")
 FILE_EXEMPTION = re.compile(r"#\s*(?:ruff|flake8):\s*noqa|#\s*mypy:\s*ignore")
 
 # Imported beside the package that brings them: parts of one thing under two names.
-BROUGHT_BY = {"pydantic_core": "pydantic", "starlette": "fastapi"}
+BROUGHT_BY = {"pydantic_core": "pydantic", "starlette": "fastapi", "hdrh": "hdrhistogram"}
 
 MAP_LINE = re.compile(r"(?P<indent> *)(?P<name>\S+)(?: {2,}(?P<what>\S.*))?")
 LINK = re.compile(r"""(?:\]\(|(?:src|srcset)=")(?!\w+:|#)(?P<target>[^)#\s"]+)""")

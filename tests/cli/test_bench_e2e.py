@@ -1,4 +1,4 @@
-"""`conduit bench` beside a real server. Whether a run is valid is a matter of the machine, so that is not asked."""
+"""`conduit bench` beside a real server. Whether a run is valid depends on the machine, and is not asked."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_durable_subscription_is_shared_and_gone_afterwards(
     read = conduit.run("bench", "sub", topic, "--subscribers", "2", "-o", "json")
     assert read.code in ENDED_WELL, read
     assert (read.json["checks"]["expected"], read.json["checks"]["seen"]) == (120, 120)
-    conduit.ok("subscription", "create", name, "--topic", topic)
+    conduit.ok("subscription", "create", name, topic)
     refused = conduit.run(*args, "--topic", topic)
     assert (refused.code, "subscription_exists" in refused.err) == (5, True)
 
@@ -111,6 +111,7 @@ def test_a_publish_that_is_refused_for_good_is_an_error_with_its_code(conduit: C
         (("pub", "--topic", "nowhere"), 3, "topic_not_found"),
         (("sub", "nowhere"), 3, "topic_not_found"),
         (("pub", "--rate", "0"), 2, "nor max"),
+        (("pub", "--compare", "nowhere.json"), 2, "nowhere.json cannot be read: No such file"),
     ],
 )
 def test_what_cannot_be_measured_is_told(conduit: Conduit, args, code, said):

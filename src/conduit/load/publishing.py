@@ -97,9 +97,7 @@ class _Publisher:
         """Read what is there, without waiting. Raises ConduitError if the connection has ended."""
         while (data := read_now(self.out.connection)) is not None:
             if not data:
-                raise ConduitError(
-                    "the server has closed a connection that publishes", code="connection_failed"
-                )
+                raise self._load.ended("the server has closed a connection that publishes")
             read_ns = time.monotonic_ns()
             self._load.kept.add(self._look, read_ns, read_ns, data)
             if not has_more(self.out.connection):
@@ -194,9 +192,10 @@ class _Load:
         try:
             publisher.out.connection.sendall(request)
         except OSError as error:
-            raise ConduitError(
-                f"the server takes no more of a connection that publishes: {error}",
-                code="connection_failed",
+            # It may have said why.
+            publisher.take()
+            raise self.ended(
+                f"the server takes no more of a connection that publishes: {error}"
             ) from error
 
     # The closed loop --------------------------------------------------------------------------------
@@ -219,6 +218,13 @@ class _Load:
                 self.kept.look()
                 if self._by_fd[fd].is_answered:
                     waiting.append(self._by_fd[fd])
+
+    def ended(self, what: str) -> ConduitError:
+        """A connection that ended, as an error: with the code of what was refused, if that was before."""
+        self.kept.look()
+        for code, count in self.codes.most_common(1):
+            return ConduitError(f"{what}; refused before: {count:,}", code=code)
+        return ConduitError(what, code="connection_failed")
 
     # The end ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from conduit.cli.bench.options import SUBSCRIBERS_MAX, BenchOptions, with_bounds, with_work
@@ -119,8 +122,8 @@ def sub(server: Server, **options: object) -> None:
     _run(server, "sub", options)
 
 
-def _run(server: Server, command: str, options: dict[str, object]) -> None:
-    plan = BenchOptions(command=command, **options)  # type: ignore[arg-type]  # the names are those of the options
+def _run(server: Server, command: str, options: Mapping[str, Any]) -> None:
+    plan = BenchOptions(command=command, **options)
     plan.check()
     from conduit.cli.bench.runner import Bench
 

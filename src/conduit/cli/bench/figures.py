@@ -69,11 +69,9 @@ def of_run(plan: Plan, sent: Sent, received: Received | None, there: int | None)
         **_of_latencies("stored", sent.stored),
     }
     cores = max(sent.cores, received.cores if received else 0.0)
-    load = {
-        "busiest_process_cores": round(cores, 3),
-        "late_p99_ms": sent.late.percentile_ms(0.99),
-        "held_s": round(sent.held_s, 3),
-    }
+    load = {"busiest_process_cores": round(cores, 3), "held_s": round(sent.held_s, 3)}
+    if plan.rate is not None:
+        load["late_p99_ms"] = sent.late.percentile_ms(0.99)
     refused = sum(sent.codes.values())
     unanswered = sent.count - sent.answered
     failed = [f"{count:,} publishes were refused: {code}" for code, count in sent.codes.items()]

@@ -165,7 +165,7 @@ def with_bounds(command: F) -> F:
             ),
             click.option(
                 "--compare",
-                type=click.Path(exists=True, dir_okay=False),
+                type=click.Path(),
                 metavar="FILE",
                 help="The result of an earlier run (-o json) of the same work.",
             ),

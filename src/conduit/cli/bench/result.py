@@ -40,6 +40,8 @@ def read(path: str) -> Result:
     """The result in a file. Raises click.UsageError."""
     try:
         result = msgspec.json.decode(Path(path).read_bytes(), type=Result)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(
             f"{path} is not the result of a run (conduit bench … -o json): {error}"

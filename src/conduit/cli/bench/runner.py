@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -139,18 +140,22 @@ class Bench:
 
             def look() -> None:
                 done_s = time.monotonic() - begin
+                if self._cut_short:
+                    return
                 if done_s < plan.warm_up_s:
                     show("warm-up", done_s, plan.warm_up_s, board[SENT])
                 else:
                     show("measuring", done_s - plan.warm_up_s, plan.seconds, board[SENT])
 
-            sent: Sent = await self._result(publisher, board, look)
+            sent = await self._result(publisher, board, look, Sent)
             received: Received | None = None
             if receiver is not None:
-                received = await self._result(receiver, board, look)
+                received = await self._result(receiver, board, look, Received)
             return sent, received
 
-    async def _result(self, load: Load, board: Counters, look: Callable[[], None]) -> Any:  # noqa: ANN401 - the load's own
+    async def _result(
+        self, load: Load, board: Counters, look: Callable[[], None], kind: type[T]
+    ) -> T:
         """What the load returns; meanwhile the bar is kept current. Cancelling has it end early."""
         while not load.has_news():
             look()
@@ -162,8 +167,13 @@ class Bench:
                 task.uncancel()
                 self._cut_short = True
                 board[STOP] = 1
+                if sys.stderr.isatty():
+                    # Not behind the ^C that the terminal shows.
+                    click.echo(file=sys.stderr)
                 note("ending; what was measured so far follows")
-        return load.result()
+        result = load.result()
+        assert isinstance(result, kind)
+        return result
 
     # One that reads ---------------------------------------------------------------------------------
 
@@ -188,7 +198,7 @@ class Bench:
             def look() -> None:
                 show("reading", time.monotonic() - began, options.duration_s, board[RECEIVED])
 
-            caught: CaughtUp = await self._result(load, board, look)
+            caught = await self._result(load, board, look, CaughtUp)
         if not caught.is_complete and not self._cut_short:
             note("time was up before all was read; --duration gives more")
         return caught

@@ -38,7 +38,8 @@ def lines(result: Result) -> Iterator[str]:
     else:
         yield from _latencies(result.figures)
     checks = result.checks
-    said = [f"{checks['seen']:,} of {checks['expected']:,}"]
+    noun = "messages" if result.command == "pub" else "deliveries"
+    said = [f"{checks['seen']:,} of {checks['expected']:,} {noun}"]
     parts = ("lost", "duplicates", "out_of_order")
     said += [f"{name.replace('_', ' ')} {checks[name]:,}" for name in parts]
     if "errors" in result.figures:
@@ -47,6 +48,11 @@ def lines(result: Result) -> Iterator[str]:
         said.append(f"gaps {result.figures['gaps']:,.0f}")
     yield f"verified   {' · '.join(said)}"
     yield f"generator  {' · '.join(_load(result.load))}"
+    if result.work.get("loop") == "closed":
+        yield (
+            "closed     latencies count from the sending: while the server stalls nothing is sent, so that "
+            "they hide it"
+        )
     if result.cut_short:
         yield "cut short  by Ctrl-C: these are the figures until then"
     yield from _verdict(result)
@@ -105,6 +111,11 @@ def _verdict(result: Result) -> Iterator[str]:
         yield from (f"  {problem}" for problem in result.problems[1:])
     else:
         yield f"{word}: the generator was not the limit, and everything came once and in order"
+    if result.verdict == "invalid":
+        yield (
+            "  The figures do not count. A machine with less to do beside the run, a lower --rate, or fewer "
+            "connections would help."
+        )
     for line in result.slo_missed:
         yield f"{bold('SLO missed')} {line}"
 

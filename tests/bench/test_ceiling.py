@@ -1,0 +1,59 @@
+"""The ladder of `bench ceiling`: when a step holds, and that none follows one that does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bench import ceiling
+from bench.harness import Moot, Outcome, problems
+from conduit.load.histogram import Latencies
+from conduit.load.publishing import Sent
+
+
+def sent(
+    *, latency_ms: float = 5.0, refused: int = 0, unanswered: int = 0, late_ms: float = 0.1
+) -> Sent:
+    stored, late = Latencies(), Latencies()
+    for _ in range(100 - refused - unanswered):
+        stored.record(int(latency_ms * 1e6))
+        late.record(int(late_ms * 1e6))
+    codes = Counter({"overloaded": refused} if refused else {})
+    return Sent(100, 100, late, stored, 100 - unanswered, codes, [], 0.0, 1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored", "holds", "wrong"),
+    [
+        (sent(), 100, 1, []),
+        (sent(latency_ms=251), 100, 0, []),
+        (sent(refused=1), 99, 0, []),
+        (sent(unanswered=1), 100, 0, []),
+        (sent(unanswered=1), 99, 0, []),
+        (sent(), 99, 1, ["1 lost"]),
+        (sent(), 101, 1, ["1 duplicates"]),
+        (sent(late_ms=30), 100, 1, ["1 % of the publishes left more than 30 ms late"]),
+    ],
+)
+def test_a_step_holds_if_none_fails_and_all_is_in_time(given, stored, holds, wrong):
+    outcome = ceiling.outcome(given, stored, 0.5, 1.0)
+    assert (outcome.figures["holds"], problems(outcome)) == (holds, wrong)
+
+
+def test_no_step_follows_one_that_does_not_hold_until_the_next_round(monkeypatch):
+    ladder = ceiling.Ladder("memory")
+    asked = []
+
+    def measured(_server: object, rate: int, _seconds: float) -> Outcome:
+        asked.append(rate)
+        return ceiling.outcome(sent(refused=int(rate >= 15_000)), 100, 0.5, 1.0)
+
+    monkeypatch.setattr(ceiling, "_measured", measured)
+    monkeypatch.setattr(ceiling, "_server", lambda *_: ceiling.directory())
+    ladder.step(10_000, 1)
+    ladder.step(15_000, 1)
+    with pytest.raises(Moot):
+        ladder.step(20_000, 1)
+    ladder.step(10_000, 1)
+    assert asked == [10_000, 15_000, 10_000]
