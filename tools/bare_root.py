@@ -59,6 +59,11 @@ _TOLD_OF_AUTHORITIES = (
 _CACHES = {"apt": "/var/cache/apt/archives", "pip": f"{HOME}/.cache/pip", "npm": f"{HOME}/.npm"}
 
 
+# Where programs of root are, which are not in everybody's PATH.
+_SBIN = "/usr/sbin:/sbin"
+_WITH_SBIN = ["env", f"PATH={os.environ.get('PATH', os.defpath)}:{_SBIN}"]
+
+
 class NoRoot(Exception):
     """This machine cannot make one; the text says what is missing."""
 
@@ -135,7 +140,16 @@ def missing() -> str | None:
 
 def alone(*command: str) -> list[str]:
     """The command in namespaces of its own: its mounts, and all that it starts, end with it."""
-    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
+    return [
+        *_WITH_SBIN,
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        *command,
+    ]
 
 
 @contextlib.contextmanager
@@ -200,7 +214,11 @@ def _mount(what: object, where: Path, *options: str) -> None:
 
 def _run(*command: str) -> None:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=MADE_WITHIN_S, check=False
+        [*_WITH_SBIN, *command],
+        capture_output=True,
+        text=True,
+        timeout=MADE_WITHIN_S,
+        check=False,
     )
     if done.returncode:
         raise NoRoot(f"{' '.join(command)} has failed:\n{(done.stdout + done.stderr)[-4000:]}")
@@ -214,4 +232,4 @@ def _said(*command: str) -> str:
 
 
 def _which(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    return shutil.which(name) or shutil.which(name, path=_SBIN)

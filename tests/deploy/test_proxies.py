@@ -146,8 +146,14 @@ def test_a_body_as_large_as_a_node_takes_is_passed_on(front, nodes):
     """nginx refuses what is larger than 1 MiB, unless it is told otherwise."""
     Api(nodes[0].url).create_topic("large")
     messages = [{"topic": "large", "payload": "x" * 250_000} for _ in range(32)]
-    status, body, _ = front.request("POST", "/api/publish/batch", {"messages": messages})
-    assert (status, len(json.loads(body)["results"])) == (200, 32)
+
+    def is_stored() -> bool:
+        status, body, _ = front.request("POST", "/api/publish/batch", {"messages": messages})
+        # A busy machine may take longer for so much than a publish may.
+        assert status in (200, 503), body
+        return status == 200 and len(json.loads(body)["results"]) == 32
+
+    assert until(is_stored)
     Api(nodes[0].url).delete("/api/topics/large")
 
 

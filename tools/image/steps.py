@@ -6,9 +6,7 @@ the lines before have set. Runs in namespaces of its own: see `tools.bare_root.a
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -42,11 +40,10 @@ class Made:
 
     def command(self, words: list[str], **more: str) -> list[str]:
         """The words, as the image would run them; `more` are variables that are given from outside."""
-        chroot = shutil.which("chroot", path=os.defpath + ":/usr/sbin:/sbin") or "chroot"
         settings = {"HOME": self._home(), **self.environment, **more}
         pairs = [f"{name}={value}" for name, value in settings.items()]
         into = f"cd {shlex.quote(self.folder)} && exec {shlex.join(words)}"
-        enter = [chroot, f"--userspec={self.user}", str(self.root)]
+        enter = ["chroot", f"--userspec={self.user}", str(self.root)]
         return [*enter, "/usr/bin/env", "-i", *pairs, "/bin/sh", "-c", into]
 
     def run(self, words: list[str]) -> None:
