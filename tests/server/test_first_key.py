@@ -9,6 +9,7 @@ from conduit.broker.waiting import Slots
 from conduit.environment import load_settings
 from conduit.errors import ConfigError, OutcomeUnknown, StoreUnavailable
 from conduit.server.first_key import FILE_NAME, offer_first_key, warn_of_open_keys
+from conduit.tenancy import opening
 from conduit.tenancy.opening import AuthOptions, open_tenancy
 from tests.tenancy.registered import running_kit
 
@@ -55,7 +56,10 @@ async def test_without_a_terminal_it_is_beside_the_database(tenancy, tmp_path, c
     assert "ck_live_" not in caplog.text + capsys.readouterr().err
 
 
-async def test_where_it_cannot_be_written_the_start_says_so_and_makes_none(tenancy, tmp_path):
+async def test_where_it_cannot_be_written_the_start_says_so_and_makes_none(
+    tenancy, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(opening, "OTHER_WITHIN_S", 0.2)
     path = tmp_path / "there"
     path.write_text("something else")
     with pytest.raises(ConfigError, match="CONDUIT_ADMIN_KEY_FILE"):

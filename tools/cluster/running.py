@@ -104,10 +104,7 @@ class Cluster:
         shared = parts.of_all_nodes(url, secret, folder, with_auth=self._with_auth)
         nodes = [parts.node(n, port, shared, folder) for n, port in enumerate(self._node_ports, 1)]
         groups["nodes"] = nodes
-        # The first start with authentication makes the operator's key: of several at once each would.
-        first = nodes[:1] if self._with_auth else nodes
-        self._bring_up(*first)
-        self._bring_up(*nodes[len(first) :])
+        self._bring_up(*nodes)
         # Not before: it leaves a node out for some seconds that it could not reach.
         front = parts.nginx(self._port, self._node_ports, folder)
         groups["nginx"] = [front]

@@ -23,7 +23,7 @@ from conduit.names import DEFAULT_TENANT, check_line, check_tenant
 from conduit.protocol.codec import format_time
 from conduit.redaction import MASK
 from conduit.storage.access import AccessStore
-from conduit.tenancy.keys import Choose, hash_of, make_key
+from conduit.tenancy.keys import Choose, first_id, hash_of, make_key
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry, WallClock
 
@@ -110,13 +110,21 @@ class Accounts:
         )
 
     async def make_key(
-        self, tenant: str, actor: str, spec: KeySpec, keep: Callable[[str], None] | None = None
+        self,
+        tenant: str,
+        actor: str,
+        spec: KeySpec,
+        keep: Callable[[str], None] | None = None,
+        *,
+        is_first: bool = False,
     ) -> WithSecret:
         """As `create_key`, for the server itself: with whatever rights. `keep` has the secret before the key
-        counts, and may raise."""
+        counts, and may raise. `is_first`: raises Conflict if another server has made the first key
+        meanwhile."""
         now_ms = self._clock.wall_ms()
         self._check(spec.name, spec.limits, spec.expires_at_ms)
-        new = make_key(self._choose)
+        key_id = first_id(self._pepper, self._registry.revision) if is_first else None
+        new = make_key(self._choose, key_id)
         if keep is not None:
             keep(new.text)
         record = KeyRecord(

@@ -46,6 +46,13 @@ def make_key(choose: Choose, key_id: str | None = None) -> NewKey:
     return NewKey(key_id, front + _check_of(front.encode()))
 
 
+def first_id(pepper: bytes, revision: int) -> str:
+    """The id of the first key: the same for all who see that there is none in the same store, at the same
+    revision of it. So only one of them can store one."""
+    digest = hmac.digest(pepper, b"conduit: the first key, after %d" % revision, "sha256")
+    return "".join(_BASE62[byte % len(_BASE62)] for byte in digest[:ID_LENGTH])
+
+
 def id_of(key: bytes) -> str | None:
     """The id of what is spelled as a key is, its check included; else None."""
     found = _KEY.fullmatch(key)

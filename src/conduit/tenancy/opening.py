@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from conduit.core.access import KeyRecord
-from conduit.errors import ConfigError, OutcomeUnknown
+from conduit.errors import ConfigError, Conflict, OutcomeUnknown
 from conduit.grants import Grant
 from conduit.identity_provider import IdentityProvider
 from conduit.names import DEFAULT_TENANT
@@ -35,6 +36,9 @@ from conduit.tenancy.verifier import Verifier
 
 # Where nothing else is set.
 TOKEN_TTL_MAX_S = 86_400
+# How long a server waits for the first key of another one, which has its file already.
+OTHER_WITHIN_S = 5.0
+OTHER_ASKED_EVERY_S = 0.1
 # Facts of the store.
 PEPPER = "key_pepper"
 PEPPER_CHECK = "key_pepper_check"
@@ -146,15 +150,29 @@ async def make_first_key(
     tenancy: Tenancy, path: Path | None, show: Callable[[str], None]
 ) -> KeyRecord | None:
     """If there is no key at all, one for the operator: into the file, which must not exist, or else shown.
-    Raises OSError, before it is made."""
-    if tenancy.registry.has_keys:
+
+    Of several servers that start at once on one store, one makes it, whether they have one file or each its
+    own. Raises OSError, before it is made."""
+    registry = tenancy.registry
+    if registry.has_keys:
         return None
-    spec = KeySpec("first admin key", (Grant(scope="admin"),))
-    make_key = tenancy.accounts.make_key
-    if path is None:
-        made = await make_key(DEFAULT_TENANT, "server", spec)
-        show(made.text)
-        return made.record
+    try:
+        if path is None:
+            made = await _make_first(tenancy)
+            show(made.text)
+            return made.record
+        return await _make_first_in(tenancy, path)
+    except (Conflict, FileExistsError):
+        # Who has the file may be about to make it.
+        for _ in range(round(OTHER_WITHIN_S / OTHER_ASKED_EVERY_S)):
+            await registry.refresh()
+            if registry.has_keys:
+                return None
+            await asyncio.sleep(OTHER_ASKED_EVERY_S)
+        raise
+
+
+async def _make_first_in(tenancy: Tenancy, path: Path) -> KeyRecord:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
     def keep(text: str) -> None:
@@ -162,7 +180,7 @@ async def make_first_key(
         os.fsync(descriptor)
 
     try:
-        return (await make_key(DEFAULT_TENANT, "server", spec, keep)).record
+        return (await _make_first(tenancy, keep)).record
     except OutcomeUnknown:
         # The file may hold a key that counts.
         raise
@@ -171,3 +189,8 @@ async def make_first_key(
         raise
     finally:
         os.close(descriptor)
+
+
+async def _make_first(tenancy: Tenancy, keep: Callable[[str], None] | None = None) -> WithSecret:
+    spec = KeySpec("first admin key", (Grant(scope="admin"),))
+    return await tenancy.accounts.make_key(DEFAULT_TENANT, "server", spec, keep, is_first=True)

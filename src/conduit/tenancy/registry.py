@@ -269,6 +269,11 @@ class Registry:
         )
 
     @property
+    def revision(self) -> int:
+        """Up to which change of the store it knows all."""
+        return self._revision
+
+    @property
     def has_keys(self) -> bool:
         """Whether there is any key, good or not."""
         return bool(self._keys)
