@@ -59,6 +59,7 @@ def test_names_of_what_there_is_are_completed_wherever_they_stand(
     for param in command.params:
         kind = noun.get(path[0]) if param.name == "name" else wanted.get(str(param.name))
         is_new = path[-1] in ("create", "add") and param.name in ("name", "tenant")
+        is_new |= path[0] == "bench" and param.name == "subscription"
         if kind is not None and not is_new:
             assert param._custom_shell_complete is kind, (path, param.name)
 

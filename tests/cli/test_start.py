@@ -161,9 +161,7 @@ def test_wrong_settings_are_all_told_at_once() -> None:
 
 def test_the_summaries_of_commands_are_whole_however_narrow_the_terminal_is() -> None:
     result = CliRunner().invoke(main, ["--help"], terminal_width=60)
-    assert "what it is after it was restored or moved. completion" in " ".join(
-        result.stdout.split()
-    )
+    assert "what it is after it was restored or moved. bench" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize("path", [(), ("store",), ("migrate",), *commands()], ids=" ".join)

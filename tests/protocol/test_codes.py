@@ -22,7 +22,7 @@ EXCEPTIONS = [
 
 
 # Errors of the client and the command line stay in their process: their codes never reach the wire.
-LOCAL_PACKAGES = {"client", "cli"}
+LOCAL_PACKAGES = {"client", "load", "cli"}
 
 
 def codes_in(tree):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from conduit.cli.bench.slo import Slo, parse_slo
+from conduit.cli.completion import topics
 from conduit.cli.values import DURATION, RATE_MAX, TIMEOUT, Parsed, Whole, parse_size
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def with_work(command: F) -> F:
             click.option(
                 "--topic",
                 metavar="TOPIC",
+                shell_complete=topics,
                 help="One that exists, and stays. Else a topic is made, and deleted at the end.",
             ),
             click.option(
