@@ -74,13 +74,15 @@ def of_run(plan: Plan, sent: Sent, received: Received | None, there: int | None)
         load["late_p99_ms"] = sent.late.percentile_ms(0.99)
     refused = sum(sent.codes.values())
     unanswered = sent.count - sent.answered
-    failed = [f"{count:,} publishes were refused: {code}" for code, count in sent.codes.items()]
+    failed = [
+        f"publishes were refused: {count:,} with {code}" for code, count in sent.codes.items()
+    ]
     if unanswered:
         failed.append(f"{unanswered:,} publishes were not answered")
     latencies = {"stored": sent.stored}
     checks = _stored(sent, there)
     if received is not None:
-        checks = _checks(sent, received)
+        checks = _checks(plan, sent, received)
         latencies |= {"received": received.latencies}
         figures["received_per_s"] = received.measured / max(received.seconds, sent.seconds, 1e-9)
         figures |= _of_latencies("received", received.latencies)
@@ -103,13 +105,15 @@ def _stored(sent: Sent, there: int | None) -> Checks:
     return Checks(accepted, seen, max(accepted - seen, 0), max(seen - sent.count, 0))
 
 
-def _checks(sent: Sent, received: Received) -> Checks:
+def _checks(plan: Plan, sent: Sent, received: Received) -> Checks:
     """Without what was refused to its publisher, which had not to come."""
     lost = 0
     for publisher, refused in enumerate(sent.refused):
         missing = [(start, stop) for who, start, stop in received.missing if who == publisher]
         lost += lost_of(missing, refused)
-    return dataclasses.replace(received.checks, lost=lost)
+    receivers = 1 if plan.subscription is not None else plan.subscribers
+    due = received.checks.expected - sum(map(len, sent.refused)) * receivers
+    return dataclasses.replace(received.checks, expected=due, lost=lost)
 
 
 def _of_latencies(name: str, latencies: Latencies) -> dict[str, float]:
