@@ -55,11 +55,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Serving does not wait for it, and goes before it.
 DASHBOARD := nice $(BIN)/python -m tools.dashboard
-# Without the tests of how long something takes, which is longer when every line is counted. Threads that begin at the
-# same time are now and then refused by Python 3.11 while lines are counted: what has failed is tried once more.
-COVERED = $(BIN)/coverage run -m pytest -m 'not process and not slow' --hypothesis-profile fast \
-	--deselect tests/core/test_bucket.py::test_it_costs_less_than_a_microsecond \
-	--deselect tests/broker/test_allowances.py::test_to_be_admitted_costs_less_than_a_microsecond
+# Threads that begin at the same time are now and then refused by Python 3.11 while lines are counted: what has failed
+# is tried once more.
+COVERED = $(BIN)/coverage run -m pytest -m 'not process and not slow' --hypothesis-profile fast
 # What is about to happen, and how long it takes.
 SAY := @echo make:
 COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
