@@ -11,7 +11,10 @@ from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
 from tests.storage import given
 from tests.storage.given import NOW_MS
+from tests.storage.served import Served
 from tests.support.postgres import DATABASE
+
+SHARDS = ("first", "second")
 
 
 @pytest.fixture
@@ -24,6 +27,12 @@ def database_url(cluster):
 def second_database_url(cluster):
     """Another one."""
     return cluster.empty_database("second")
+
+
+@pytest.fixture(scope="session")
+def served(cluster):
+    """Stores that nobody has used."""
+    return Served(cluster)
 
 
 _SERVED = [
@@ -40,11 +49,11 @@ async def store(request, tmp_path: Path):
     elif request.param == "sqlite":
         opened = SqliteStore(tmp_path / "log.db")
     else:
-        urls = [request.getfixturevalue("database_url")]
+        served = request.getfixturevalue("served")
+        names = SHARDS if request.param == "shards" else [DATABASE]
+        urls = await served.empty(*names)
         if request.param == "pgbouncer":
             urls = [request.getfixturevalue("pgbouncer").url(DATABASE)]
-        elif request.param == "shards":
-            urls.append(request.getfixturevalue("second_database_url"))
         opened = PostgresStore(*urls)
     await opened.open()
     yield opened

@@ -226,7 +226,7 @@ async def test_an_append_whose_connection_ends_is_stored_once(store, cluster):
     new = given.message(record.topic_id, idempotency_key="k")
     append = await blocked_append(store, cluster, new)
     pid = store._home._writer._connection.get_server_pid()
-    await asyncio.to_thread(cluster.sql, f"SELECT pg_terminate_backend({pid})")
+    await asyncio.to_thread(cluster.sql, f"SELECT pg_terminate_backend({pid}, 10000)")
     await until_blocked(cluster)
     assert store._home._writer._connection.get_server_pid() != pid
     blocker.terminate()

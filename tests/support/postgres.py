@@ -145,10 +145,13 @@ class Cluster:
         return self.url(name)
 
     def empty_database(self, name: str = DATABASE) -> str:
-        """The database, created if need be, without what tests before have left in it; its URL."""
+        """The database, created if need be, without what tests before have left in it; its URL.
+        `kept` is of tests/storage/served.py."""
         if name not in self._databases:
             return self.create_database(name)
-        self.sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS conduit CASCADE", name)
+        self.sql(
+            "SET client_min_messages = error; DROP SCHEMA IF EXISTS conduit, kept CASCADE", name
+        )
         return self.url(name)
 
     def sql(self, statement: str, database: str = DATABASE, user: str = ADMIN) -> str:
