@@ -35,7 +35,6 @@ ENV PATH=/opt/conduit/bin:$PATH \
     CONDUIT_ADMIN_KEY_FILE=/data/admin-key
 USER 10001:10001
 WORKDIR /data
-VOLUME /data
 EXPOSE 8080
 # As the port may be another one, it is the server that is asked where it is: PORT.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

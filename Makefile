@@ -149,19 +149,20 @@ deploy-check: setup ## schemas, linters, nginx, Caddy and systemd on what Condui
 	@$(DASHBOARD) packages
 	@$(BIN)/python -m tools.deploy $(if $(ALL),--all) || { echo 'make: what Conduit is deployed with is wrong: see above' >&2; exit 1; }
 
-services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium, Prometheus
+services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Caddy, Chromium, Prometheus
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
 		command -v redis-server >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && \
-		command -v prometheus >/dev/null && command -v promtool >/dev/null && \
+		command -v caddy >/dev/null && command -v prometheus >/dev/null && command -v promtool >/dev/null && \
 		{ command -v chromium || command -v google-chrome; } >/dev/null && \
 		PATH="$$PATH:/usr/sbin" command -v debootstrap >/dev/null || \
-		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx, Chromium and Prometheus, and make a bare Debian: apt-get installs them on this machine, once'; \
+		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx, Caddy, Chromium and Prometheus, and make a bare Debian: apt-get installs them on this machine, once'; \
+		browser=$$(command -v chromium || command -v google-chrome) && browser= || browser=chromium; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-			--no-install-recommends postgresql pgbouncer redis-server nginx-light chromium prometheus \
+			--no-install-recommends postgresql pgbouncer redis-server nginx-light caddy $$browser prometheus \
 			debootstrap debian-archive-keyring && \
 		{ ! apt-cache show valkey-server >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --yes --no-install-recommends valkey-server || true; }; } || \
-		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light, chromium, prometheus and debootstrap: as root, make services' >&2; exit 1; }
+		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light, caddy, chromium, prometheus and debootstrap: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check
@@ -251,12 +252,10 @@ wheel: dashboard ## wheel and sdist, with the dashboard's pages, and their check
 release-check: $(BIN)/.runtime ## whether TAG is that of the version in the code, with a heading in CHANGELOG.md
 	@$(BIN)/python -m tools.release check "$${TAG}"
 
-image-push: ## push what `make image` has made, as IMAGE_NAME with the version of TAG and as latest
+image-push: ## push what `make image` has made, as IMAGE_NAME (in lower case, as registries want it) with the version of TAG and as latest
 	@test -n "$${TAG}" || { echo 'make: which release? make image-push TAG=v1.2.3' >&2; exit 1; }
-	docker tag conduit "$${IMAGE_NAME}:$${TAG#v}"
-	docker tag conduit "$${IMAGE_NAME}:latest"
-	docker push "$${IMAGE_NAME}:$${TAG#v}"
-	docker push "$${IMAGE_NAME}:latest"
+	@name=$$(echo "$${IMAGE_NAME}" | tr A-Z a-z) && for tag in "$${TAG#v}" latest; do \
+		docker tag conduit "$$name:$$tag" && docker push "$$name:$$tag" || exit 1; done
 
 github-release: ## make the release of TAG on GitHub, with what is in build/release; needs gh and GH_TOKEN
 	@test -n "$${TAG}" || { echo 'make: which release? make github-release TAG=v1.2.3' >&2; exit 1; }

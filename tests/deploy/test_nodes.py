@@ -12,6 +12,7 @@ import pytest
 from tests.support.access import ADMIN_KEY_FILE, Guarded, Signed
 from tests.support.http import Api
 from tests.support.nodes import has_link
+from tests.support.postgres import ADMIN, Cluster, binary
 from tests.support.redis import RedisServer
 from tests.support.server import clean_environment, free_port, running_server
 from tests.support.wait import until
@@ -39,14 +40,40 @@ def here(environment: dict[str, str], database_url: str, redis_url: str) -> dict
     return {**environment, **places, "PORT": port, "NODE_ADDR": f"127.0.0.1:{port}"}
 
 
+def composed(cluster: Cluster) -> str:
+    """The database that PostgreSQL's container makes, under another name; its URL, with the password."""
+    (init,) = (ROOT / "deploy" / "postgres").iterdir()
+    script = init.read_text().replace("conduit", "composed")
+    command = [
+        binary("psql"),
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        cluster.url("postgres", ADMIN),
+    ]
+    # One that SQL would read as more than a password.
+    password = 'it\'s; "$1"'
+    environment = clean_environment(POSTGRES_PASSWORD=password)
+    subprocess.run(command, input=script, env=environment, check=True, text=True)
+    found = cluster.sql(
+        "SELECT rolsuper, rolbypassrls, rolpassword LIKE 'SCRAM%' FROM pg_authid WHERE rolname = 'composed'"
+    )
+    assert found == "f|f|t"
+    return cluster.url("composed", "composed")
+
+
 def test_what_is_published_at_one_node_of_the_compose_file_comes_to_the_other(cluster, redis):
     made = settings.of_compose(ROOT, {})
-    url = cluster.create_database("of_compose")
+    url = composed(cluster)
     one, two = (here(made[name], url, redis.url) for name in settings.NODES)
     with running_server(**one) as first, running_server(**two) as second:
         here_api, there_api = Api(first.url), Api(second.url)
         until(lambda: has_link(there_api))
-        assert here_api.get("/health").json["cluster"]["registry"]["status"] == "ok"
+        health = here_api.get("/health").json
+        assert health["cluster"]["registry"]["status"] == "ok"
+        assert health["store"]["row_level_security"] == "on"
         with WsClient(first.ws_url) as client:
             client.subscribe("orders")
             # Of the other node, which Redis tells of.

@@ -93,9 +93,9 @@ def test_the_nodes_of_a_compose_file_share_all_but_their_names():
         assert (one.pop("NODE_ADDR"), two.pop("NODE_ADDR")) == ("server-1:8080", "server-2:8080")
         assert one == two
         database = made["postgres"]
-        user, password = database["POSTGRES_USER"], database["POSTGRES_PASSWORD"]
-        url = f"postgresql://{user}:{password}@postgres:5432/{database['POSTGRES_DB']}"
-        assert one["DATABASE_URL"] == url
+        assert database.keys() == {"POSTGRES_PASSWORD"}
+        password = database["POSTGRES_PASSWORD"]
+        assert one["DATABASE_URL"] == f"postgresql://conduit:{password}@postgres:5432/conduit"
 
 
 def test_in_production_nothing_starts_before_the_secrets_are_chosen():
@@ -122,10 +122,12 @@ def test_the_compose_file_is_that_of_the_original_and_publishes_on_this_machine_
 
 def test_a_node_is_given_the_time_that_it_takes_to_end():
     compose = settings.yaml(ROOT / settings.COMPOSE)["services"]
+    over = settings.yaml(ROOT / settings.PRODUCTION)["services"]
     unit = (ROOT / settings.UNIT).read_text()
     railway_waits_s = json.loads((ROOT / settings.RAILWAY).read_text())["deploy"]["drainingSeconds"]
     waits_s = {
-        **{f"production, {name}": compose[name]["stop_grace_period"] for name in settings.NODES},
+        **{f"compose, {name}": compose[name]["stop_grace_period"] for name in settings.NODES},
+        **{f"production, {name}": over[name]["stop_grace_period"] for name in settings.NODES},
         "kubernetes": settings.stateful_set(ROOT)["spec"]["template"]["spec"][
             "terminationGracePeriodSeconds"
         ],

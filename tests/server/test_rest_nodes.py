@@ -148,9 +148,20 @@ async def test_metrics_say_whether_there_is_a_lease_and_who_lives(store, api):
         'nodes{state="up"}': "2.0",
         'nodes{state="draining"}': "0.0",
         'nodes{state="down"}': "0.0",
+        'nodes{state="left"}': "0.0",
         "node_lease_held": "1.0",
         "node_lease_lost_total": "0.0",
     }
+
+
+async def test_a_node_that_has_left_in_order_is_not_counted_as_down(store, api):
+    gone = a_node("a")
+    await store.join(gone, "up")
+    await store.leave("a", gone.incarnation)
+    await api.context.node.membership.start()
+    text = (await api.send("GET", "/metrics")).text
+    assert 'conduit_nodes{state="left"} 1.0' in text
+    assert 'conduit_nodes{state="down"} 0.0' in text
 
 
 async def test_without_leases_there_are_no_metrics_of_one():

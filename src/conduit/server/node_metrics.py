@@ -16,8 +16,8 @@ from conduit.server.measures import Table, counter, gauge
 
 
 def _states(node: ThisNode) -> dict[str, int]:
-    counts = Counter(view.state for view in node.views())
-    return {state: counts[state] for state in get_args(State)}
+    counts = Counter("left" if view.has_left else view.state for view in node.views())
+    return {state: counts[state] for state in (*get_args(State), "left")}
 
 
 NODES: Table[ThisNode] = Table(
@@ -25,7 +25,7 @@ NODES: Table[ThisNode] = Table(
     (
         gauge(
             "nodes",
-            "Nodes that share the log, this one included, by state; those that are down for an hour.",
+            "Nodes that share the log, this one included, by state; one that is down or left for an hour.",
             _states,
             "state",
         ),
