@@ -10,7 +10,7 @@ WORKERS ?= 6
 NODES ?= 3
 KEEP ?=
 # Whether it asks for keys.
-AUTH ?= false
+AUTH ?=
 # How often `make crash` kills the server; `make test` kills it a few times.
 KILLS ?= 50
 # How often `make faults` brings each fault about; the disk fills up once.
@@ -86,7 +86,7 @@ cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and 
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
 			--no-install-recommends postgresql redis-server nginx-light; } || \
 		{ echo 'a cluster needs postgresql, redis-server and nginx-light: as root, make cluster' >&2; exit 1; }
-	@$(DASHBOARD) build & exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)') --auth '$(AUTH)'
+	@$(DASHBOARD) build & exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)') $(if $(AUTH),--auth '$(AUTH)')
 
 dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the package; nothing if they are there
 	@$(DASHBOARD) build

@@ -28,6 +28,7 @@ from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
 from tests.tools.running_cluster import ROOT, RunningCluster, alive
 from tools.cluster.__main__ import main
+from tools.cluster.folder import opened
 from tools.cluster.parts import DEPLOY, HERE, at_port, of_nodes
 
 process = pytest.mark.process
@@ -308,6 +309,18 @@ def test_a_port_that_is_taken_is_said_before_anything_is_started(capsys):
         # What was asked for besides stays.
         assert main(["--port", str(port - 2), "--nodes", "2"]) == 1
     assert capsys.readouterr().err.endswith("make cluster PORT=9000 NODES=2\n")
+
+
+def test_who_has_asked_for_keys_does_so_until_it_is_told_otherwise(kept):
+    for auth, asks in (
+        (None, False),
+        ("true", True),
+        (None, True),
+        ("false", False),
+        (None, False),
+    ):
+        with opened(kept) as place:
+            assert place.asks_for_keys(auth) is asks
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing := parts.missing():
             raise Unusable(f"{', '.join(missing)} of Debian is missing: make cluster installs it")
         with asked.listening(), folder.opened(options.keep) as place:
-            return Cluster(place, ports, asked, with_auth=options.auth == "true").run()
+            return Cluster(place, ports, asked, with_auth=place.asks_for_keys(options.auth)).run()
     except Unusable as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
@@ -52,11 +52,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--auth",
-        default="false",
-        help="true: it asks for a key, and the operator's is in its folder (%(default)s)",
+        help="true: it asks for a key, and the operator's is in its folder; as the last time, else false",
     )
     options = parser.parse_args(arguments)
-    if options.auth not in ("true", "false"):
+    if options.auth not in (None, "true", "false"):
         raise Unusable(
             f"AUTH is {options.auth!r}, and must be true or false: make cluster AUTH=true"
         )

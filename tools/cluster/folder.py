@@ -56,6 +56,16 @@ class Folder:
         """The file for the operator's key, which the first start with authentication makes."""
         return self.path / "admin-key"
 
+    def asks_for_keys(self, auth: str | None) -> bool:
+        """Whether its nodes do; `auth`: true, false, or None for as the last time. It is noted."""
+        noted = self.path / "asks-for-keys"
+        asks = noted.exists() if auth is None else auth == "true"
+        if asks:
+            noted.touch()
+        else:
+            noted.unlink(missing_ok=True)
+        return asks
+
     def log(self, name: str) -> Path:
         """The file for what the program of this name says."""
         return self.own("logs") / f"{name}.log"

@@ -160,6 +160,11 @@ class Principal:
 
     def refusal(self, scopes: Sequence[Scope], what: str | None = None) -> ConduitError:
         """What it is told that has none of the rights."""
+        if self.actor == ANONYMOUS:
+            return Forbidden(
+                f"there is no authentication, so nobody has the right to {' or '.join(scopes)}: start the"
+                " server with ENABLE_AUTH=true"
+            )
         place = "" if what is None else f" for {what!r}"
         return Forbidden(
             f"the key or token does not give the right to {' or '.join(scopes)}{place}"
