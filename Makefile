@@ -51,8 +51,11 @@ PYTHON2 ?= python2.7
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
-# pip says what it does: nothing to be seen for half a minute looks hung.
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := -m pip --disable-pip-version-check install
+# `$(call install,VENV,WHAT)`: uv takes seconds for what pip takes a minute. Where uv finds no index, as behind a mirror
+# that only pip was told of, pip does it.
+install = UV_HTTP_TIMEOUT=15 $(BIN)/uv pip install --system-certs --python $(1)/bin/python $(2) || \
+	$(1)/bin/python $(PIP) $(2)
 # Serving does not wait for it, and goes before it.
 DASHBOARD := nice $(BIN)/python -m tools.dashboard
 # Threads that begin at the same time are now and then refused by Python 3.11 while lines are counted: what has failed
@@ -293,9 +296,10 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear .venv
 
 $(BIN)/.runtime: $(BIN)/python requirements/runtime.txt requirements/build.txt pyproject.toml
-	$(SAY) installing what Conduit needs into .venv: half a minute, once
-	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	$(SAY) installing what Conduit needs into .venv: some seconds, once
+	@$(BIN)/python $(PIP) --quiet --require-hashes -r requirements/build.txt
+	@$(call install,.venv,--require-hashes -r requirements/runtime.txt)
+	@$(call install,.venv,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 $(BIN)/.bench: $(BIN)/.dev requirements/bench.txt
@@ -304,17 +308,17 @@ $(BIN)/.bench: $(BIN)/.dev requirements/bench.txt
 		apt-get install --yes --no-install-recommends wrk redis-server; } || \
 		{ echo 'the benchmarks need wrk and redis-server: as root, apt-get update && make bench' >&2; exit 1; }
 	$(SAY) installing the peers of the benchmarks into .venv
-	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@$(call install,.venv,--require-hashes -r requirements/bench.txt)
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.txt
-	$(SAY) installing the tools of developers into .venv: a minute, once
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	$(SAY) installing the tools of developers into .venv: some seconds, once
+	@$(call install,.venv,--require-hashes -r requirements/dev.txt)
 	@touch $@
 
-$(LOWEST)/.test: $(BIN)/python requirements/lowest.txt pyproject.toml
-	$(SAY) installing the lowest versions of what Conduit needs into $(LOWEST): a minute, once
+$(LOWEST)/.test: $(BIN)/.runtime requirements/lowest.txt pyproject.toml
+	$(SAY) installing the lowest versions of what Conduit needs into $(LOWEST): some seconds, once
 	@$(BIN)/python -m venv --clear $(LOWEST)
-	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --require-hashes -r requirements/lowest.txt
-	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --no-deps --no-build-isolation --editable .
+	@$(call install,$(LOWEST),--require-hashes -r requirements/lowest.txt)
+	@$(call install,$(LOWEST),--no-deps --no-build-isolation --editable .)
 	@touch $@
