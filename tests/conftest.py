@@ -27,6 +27,9 @@ settings.load_profile("conduit")
 # may be in memory.
 POSTGRES = ("jit=off", "max_wal_size=256MB")
 
+# A limit above this is one of a test that takes a minute.
+LONG_S = 240
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -74,8 +77,17 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes.mark(items)
+    # They begin first, in whatever order the rest is: none runs alone at the end.
+    items.sort(key=_is_long, reverse=True)
+
+
+def _is_long(item: pytest.Item) -> bool:
+    """Whether it may take much longer than others."""
+    found = item.get_closest_marker("timeout")
+    return bool(found and found.args[0] > LONG_S)
 
 
 def pytest_collection_finish() -> None:
