@@ -1,5 +1,6 @@
 """What is recorded of traced messages on their way through the broker."""
 
+import pickle
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from conduit.broker.traces import TENANTS_SHARE, Recording, Traces
 from conduit.broker.waiting import result_of
 from conduit.core.trace_context import TraceContext
 from conduit.errors import ConduitError
-from conduit.names import DEFAULT_TENANT
+from conduit.names import DEFAULT_TENANT, NAME_LENGTH_MAX
 from conduit.protocol.frames import Ack, Nack, PublishRequest, Reject
 from tests.broker.kit import Bench, ManualClock, running_broker
 
@@ -298,6 +299,23 @@ async def test_a_publish_that_is_refused_has_the_code(bench: Traced) -> None:
         await bench.publish("nowhere")
     assert bench.only(Operation.PUBLISH).error == "topic_not_found"
     assert len(bench.spans) == 1
+
+
+async def test_the_name_of_a_topic_that_is_none_is_cut(bench: Traced) -> None:
+    with pytest.raises(ConduitError):
+        await bench.publish("x" * 300_000)
+    topic = bench.only(Operation.PUBLISH).attributes[spans.TOPIC]
+    assert topic == "x" * NAME_LENGTH_MAX
+
+
+async def test_what_is_kept_of_a_delivery_has_nothing_of_its_payload(bench: Traced) -> None:
+    for subscription in ("s", None):
+        await bench.subscribe("t", subscription=subscription)
+    await bench.publish("t", "x" * 100_000)
+    await bench.rest()
+    kept = bench.broker._engine.traces
+    assert len(kept._order) == 2
+    assert len(pickle.dumps(kept._out)) < 2_000
 
 
 async def test_a_repeated_key_stores_nothing_and_says_so(bench: Traced) -> None:

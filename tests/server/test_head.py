@@ -275,6 +275,14 @@ def test_the_context_of_a_trace_is_cut_so_that_the_rest_is_the_same_again(lines,
     assert cut_trace(raw) == (b"POST /a HTTP/1.1\r\n" + REST, trace)
 
 
+@pytest.mark.parametrize("byte", [b"\0", b"\x01", b"\x7f"])
+def test_a_context_with_what_no_header_may_have_is_left_to_be_refused(byte):
+    raw = b"POST /a HTTP/1.1\r\ntraceparent: p" + byte + b"\r\n" + REST
+    assert cut_trace(raw) == (raw, None)
+    with pytest.raises(ConduitError):
+        parse_head(raw)
+
+
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"\n\r\n"])
 def test_what_stands_before_the_request_line_is_no_context(start):
     raw = start + b"traceparent: p\r\nPOST /a HTTP/1.1\r\n" + REST

@@ -40,7 +40,8 @@ INTERNAL = b"internal "
 COOKIES = b"cookies "
 # What differs from one request of a client to the next. So it stays apart from what is the same.
 _TRACE = re.compile(
-    rb"\r\ntrace(parent|state):[ \t]*([^\r\n]*)(?=\r\n)",
+    # With what no header may have it stays, and is refused.
+    rb"\r\ntrace(parent|state):[ \t]*([\t\x20-\x7e\x80-\xff]*)(?=\r\n)",
     re.IGNORECASE,
 )
 _BEARER = re.compile(rb"bearer[ ]+", re.IGNORECASE)

@@ -41,11 +41,13 @@ _Place = tuple[int, int]
 
 
 class Out(msgspec.Struct):
-    """A traced delivery that is with somebody."""
+    """A traced delivery that is with somebody. Nothing of the message but its names: a payload that is kept
+    here would be in no bound."""
 
     context: TraceContext
     """Of its span."""
-    entry: Entry
+    message_id: str
+    seq: int
     at: float
     """When it was handed out, on the clock of deadlines."""
     failures: int = 0
@@ -129,7 +131,9 @@ class DeliveryTraces:
         self._forget(place, entry.seq)
         if len(self._order) >= OUT_MAX_COUNT:
             self._forget(*next(iter(self._order)))
-        self._out.setdefault(place, {})[entry.seq] = Out(context or trace, entry, now, failures)
+        self._out.setdefault(place, {})[entry.seq] = Out(
+            context or trace, entry.message_id, entry.seq, now, failures
+        )
         self._order[place, entry.seq] = None
 
     # Settled --------------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ class DeliveryTraces:
             self._settled(group, topic, out, verb.title)
             out.is_settled = True
             if verb.is_ack:
-                self._forget(_place(group, topic), out.entry.seq)
+                self._forget(_place(group, topic), out.seq)
         elif out.settled_count < EPHEMERAL_MAX_COUNT:
             out.settled_count += 1
             self._settled(group, topic, out, verb.title)
@@ -160,14 +164,12 @@ class DeliveryTraces:
         if found is None:
             return []
         newest = islice(reversed(found.values()), THROUGH_MAX_COUNT)
-        return [
-            out for out in newest if out.entry.seq <= seq and cursor.delivery.is_open(out.entry.seq)
-        ]
+        return [out for out in newest if out.seq <= seq and cursor.delivery.is_open(out.seq)]
 
     def settled_through(self, cursor: Settled, before: Sequence[Out], verb: Verb) -> None:
         """Of these, which were open, some may be settled now."""
         for out in before:
-            if not cursor.delivery.is_open(out.entry.seq):
+            if not cursor.delivery.is_open(out.seq):
                 self.settled(cursor.group, cursor.topic, out, verb)
 
     def died(self, group: Group, topic: Topic, deaths: Sequence[Death]) -> None:
@@ -180,7 +182,7 @@ class DeliveryTraces:
                 self._settled(group, topic, out, "timeout")
             now = self._traces.now()
             cause = death.reason if death.reason in _CAUSES else "consumer"
-            attributes = _attributes(group, topic, out.entry)
+            attributes = _attributes(group, topic, out)
             attributes |= {spans.CAUSE: cause, spans.ATTEMPT: death.attempts}
             moment = Moment(now, now)
             self._traces.span(Operation.DEAD_LETTER, out.context, moment, topic.tenant, attributes)
@@ -190,7 +192,7 @@ class DeliveryTraces:
     def _settled(self, group: Group, topic: Topic, out: Out, outcome: str) -> None:
         if out.is_settled:
             return
-        attributes = _attributes(group, topic, out.entry) | {spans.OUTCOME: outcome}
+        attributes = _attributes(group, topic, out) | {spans.OUTCOME: outcome}
         moment = Moment(out.at, self._traces.now())
         self._traces.span(Operation.SETTLE, out.context, moment, topic.tenant, attributes)
 
@@ -207,11 +209,11 @@ def _place(group: Group | None, topic: Topic) -> _Place:
     return (0 if group is None else group.subscription_id, topic.topic_id)
 
 
-def _attributes(group: Group | None, topic: Topic, entry: Entry) -> dict[str, Value]:
+def _attributes(group: Group | None, topic: Topic, one: Entry | Out) -> dict[str, Value]:
     attributes: dict[str, Value] = {
         spans.TOPIC: topic.name,
-        spans.MESSAGE_ID: entry.message_id,
-        spans.SEQ: entry.seq,
+        spans.MESSAGE_ID: one.message_id,
+        spans.SEQ: one.seq,
     }
     if group is not None and group.name is not None:
         attributes[spans.SUBSCRIPTION] = group.name

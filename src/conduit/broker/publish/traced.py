@@ -22,6 +22,7 @@ from conduit.broker.traces import Moment, Traces
 from conduit.core.message import NewMessage
 from conduit.core.trace_context import TRACEPARENT, TRACESTATE, TraceContext
 from conduit.errors import ConduitError
+from conduit.names import NAME_LENGTH_MAX
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import PublishRequest
 from conduit.protocol.records import Receipt
@@ -168,7 +169,8 @@ class TracedPublisher:
     ) -> None:
         attributes: dict[str, Value] = {
             spans.TENANT: tenant,
-            spans.TOPIC: begun.request.topic,
+            # Of a publish that is refused it may be anything.
+            spans.TOPIC: begun.request.topic[:NAME_LENGTH_MAX],
             spans.BODY_BYTES: memoryview(begun.request.payload).nbytes,
         }
         if batch_count > 1:
