@@ -98,6 +98,12 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     return settings.model_copy(update=more)
 
 
+def is_given(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether any of the server's variables is set."""
+    source = os.environ if environ is None else environ
+    return any(source.get(str(field.alias)) for field in Settings.model_fields.values())
+
+
 class Usable(NamedTuple):
     """What can be used of the environment, although something in it cannot."""
 

@@ -52,7 +52,7 @@ async def test_a_check_that_fails_hangs_or_has_a_fault_stops_no_other(
     assert statuses(found) == [
         ("a", "failure"),
         ("b", "failure"),
-        ("c", "not looked at"),
+        ("c", "failure"),
         ("good", "ok"),
     ]
 

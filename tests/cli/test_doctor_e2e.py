@@ -95,13 +95,18 @@ def test_a_server_by_its_address_is_looked_at_alone(server: RunningServer) -> No
     assert found["ready"][0]["status"] == found["store"][0]["status"] == "ok"
 
 
-def test_both_are_looked_at_where_a_variable_names_a_server(server: RunningServer) -> None:
+def test_both_are_looked_at_where_variables_name_a_server_and_set_one(
+    server: RunningServer,
+) -> None:
     command = Conduit(server.url)
     command.env |= {"PORT": str(free_port()), "CONDUIT_HOST": "127.0.0.1"}
     parts = {each["of"] for each in command.run("doctor").json["checks"]}
     assert len(parts) == 2
     here = {each["of"] for each in command.run("doctor", "--here").json["checks"]}
     assert len(here) == 1
+    # A desk is no server, and says nothing against one.
+    desk = {each["of"] for each in Conduit(server.url).run("doctor").json["checks"]}
+    assert desk == parts - here
     assert command.run("doctor", "--here", "--url", server.url).code == Exit.USAGE
 
 

@@ -84,6 +84,17 @@ def test_where_all_is_well_all_is_ok() -> None:
     assert bad() == []
 
 
+def test_who_asks_nobody_for_a_key_on_this_machine_alone_is_well() -> None:
+    auth = {"enabled": False, "open_to": "machine"}
+    url = "http://127.0.0.1:8080"
+    assert bad(url=url, certificate=None, health={**HEALTH, "auth": auth}) == []
+
+
+def test_how_exact_a_clock_is_is_not_said_better_than_it_is_known() -> None:
+    (clock,) = [each for each in judge(answered(skew_s=0.95), NOW) if each.check == "clock"]
+    assert clock.seen.startswith("within 1.0 s")
+
+
 FORBIDDEN: ConduitError = ApiError("no", code="forbidden", status=403)
 UNKNOWN: ConduitError = ApiError("no", code="unauthenticated", status=401)
 
@@ -133,6 +144,16 @@ def test_a_server_that_does_not_answer_is_one_failure() -> None:
          [("disk", "failure")]),
         ({"health": {**HEALTH, "auth": {"enabled": False, "open_to": "network"}}},
          [("authentication", "failure")]),
+        # Through a proxy on the server's machine.
+        ({"health": {**HEALTH, "auth": {"enabled": False, "open_to": "machine"}}},
+         [("authentication", "failure")]),
+        ({"health": {k: v for k, v in HEALTH.items() if k != "auth"},
+          "who": msgspec.structs.replace(WHO, actor="anonymous")},
+         [("authentication", "not looked at")]),
+        ({"health": {**HEALTH, "store": {"kind": "sqlite", "durable": "no"}}},
+         [("store", "warning")]),
+        ({"history": {"samples": []}}, [("store latency", "not looked at")]),
+        ({"nodes": [node(), node("n2", lease_age_s=None)]}, [("leases", "not looked at")]),
         ({"version": "0.2.0"}, [("server", "warning")]),
         ({"url": "http://events.example", "certificate": None}, [("TLS", "warning")]),
         ({"certificate": NOW + timedelta(days=3)}, [("certificate", "warning")]),

@@ -28,21 +28,25 @@ HERE = "This machine, as `conduit serve` would see it"
 def doctor(server: Server, here: bool, output: str | None) -> None:
     """Check a deployment, and say what to mend.
 
-    Looks at this machine as `conduit serve` would see it, with the environment of this command, and at the
-    server that CONDUIT_URL or the context in use names. With --url or --context it looks at that server
-    alone. It changes nothing. The exit code is 9 if a check has failed.
+    Looks at the server that CONDUIT_URL or the context in use names; and at this machine as `conduit serve`
+    would see it, with the environment of this command, if a setting of the server is in it, or no server is
+    named. With --url or --context it looks at that server alone. It changes nothing. The exit code is 9 if a
+    check has failed.
     """
     # Not on top: `conduit --help` does without.
     import asyncio
 
     from conduit.cli.checks.shown import counts, show
+    from conduit.environment import is_given
 
     if here and server.is_chosen:
         raise click.UsageError(
             "--here is this machine, and --url or --context a server: choose one"
         )
     target = server.target if not here and server.is_named else None
-    parts = asyncio.run(_look(target, has_machine=here or not server.is_chosen))
+    # Who looks at a server from a desk has none there.
+    has_machine = target is None or (not server.is_chosen and is_given())
+    parts = asyncio.run(_look(target, has_machine=has_machine))
     show(parts, output, is_terminal=sys.stdout.isatty())
     if counts(parts)["failures"]:
         raise click.exceptions.Exit(Exit.CHECK_FAILED)

@@ -102,7 +102,15 @@ def _failed(name: str, error: BaseException) -> list[Finding]:
     if not isinstance(error, Exception):
         # Ctrl-C, which ends all of it.
         raise error
-    return [unseen(name, f"the check itself failed: {type(error).__name__}: {error}")]
+    # Nobody may take that for good: what was said may be of another version, or not Conduit's at all.
+    return [
+        failure(
+            name,
+            f"the check itself failed: {type(error).__name__}: {error}",
+            "look whether that is Conduit, and of this command's version; if it is, this is a fault of the "
+            "command, to be reported",
+        )
+    ]
 
 
 def _safe(found: Finding) -> Finding:

@@ -106,7 +106,11 @@ def _leases(live: list[Node]) -> list[Finding]:
                 "subscriptions go to other nodes",
             )
         ]
-    return [ok("leases", "all were renewed in the last 2 s")] if len(live) > 1 else []
+    if len(live) < 2:
+        return []
+    if unknown := [each for each in live if each.lease_age_s is None]:
+        return [unseen("leases", f"nothing is known of {_names(unknown)}")]
+    return [ok("leases", "all were renewed in the last 2 s")]
 
 
 def _lags(live: list[Node]) -> list[Finding]:

@@ -250,4 +250,4 @@ def judge_clock(skew_s: float, took_s: float, whose: str) -> Finding:
         return failure("clock", seen, do)
     if off_s >= CLOCK_WARNING_S:
         return warning("clock", seen, do)
-    return ok("clock", f"within {max(took_s, 0.1):.1f} s of that of {whose}")
+    return ok("clock", f"within {max(abs(skew_s) + took_s / 2, 0.1):.1f} s of that of {whose}")

@@ -120,7 +120,7 @@ def store(health: dict[str, Any], who: object = None) -> list[Finding]:
             )
         ]
     kind, told = found.get("kind"), []
-    if found.get("durable"):
+    if found.get("durable") is True:
         told.append(ok("store", f"{kind}; what is acknowledged is on disk"))
     else:
         do = (
@@ -144,6 +144,8 @@ def latency(history: dict[str, Any] | ConduitError) -> list[Finding]:
     """How long publishes wait for the store, at worst of the last two minutes."""
     if isinstance(history, ConduitError):
         return [unseen("store latency", why_not(history, "manage"))]
+    if not history.get("samples"):
+        return [unseen("store latency", "the server has no history yet: ask again in some seconds")]
     taken = [
         each["publish_p99_ms"]
         for each in history.get("samples", ())
@@ -171,22 +173,34 @@ def authentication(found: Answered) -> list[Finding]:
     """Whether keys are asked for."""
     name = "authentication"
     assert not isinstance(found.health, ConduitError)
-    auth = found.health.get("auth")
-    if isinstance(auth, dict) and not auth.get("enabled"):
-        if auth.get("open_to") != "network":
-            return [ok(name, "off, and only the server's own machine reaches it")]
-        return [
-            failure(
-                name,
-                "off: whoever reaches the port can read, publish and delete everything",
-                "set ENABLE_AUTH=true, or CONDUIT_HOST=127.0.0.1",
-            )
-        ]
+    auth, parts = found.health.get("auth"), urlsplit(found.url)
+    is_from_here = is_loopback(parts.hostname or "")
+    if isinstance(auth, dict) and auth.get("enabled") is not True:
+        if auth.get("open_to") == "network":
+            return [
+                failure(
+                    name,
+                    "off: whoever reaches the port can read, publish and delete everything",
+                    "set ENABLE_AUTH=true, or CONDUIT_HOST=127.0.0.1",
+                )
+            ]
+        if not is_from_here:
+            # By a proxy on the server's machine, say.
+            return [
+                failure(
+                    name,
+                    "off, and this address leads to it: whoever reaches that can read, publish and delete "
+                    "everything",
+                    "set ENABLE_AUTH=true, or have the proxy in front of it ask who comes",
+                )
+            ]
+        return [ok(name, "off, and only the server's own machine reaches it by its port")]
     if isinstance(found.who, ConduitError) and found.who.code != "unauthenticated":
         return [unseen(name, found.who.detail)]
+    if not isinstance(found.who, ConduitError) and found.who.actor == "anonymous":
+        return [unseen(name, "the server lets in who has no key, and does not say why")]
     told = [ok(name, "on")]
-    parts = urlsplit(found.url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_from_here:
         told.append(
             warning(
                 "TLS",
