@@ -12,7 +12,7 @@ import pytest
 from conduit.cli.checks.asked import Answered
 from conduit.cli.checks.served import judge
 from conduit.cli.checks.shown import lines
-from conduit.client import ApiError, ConnectionFailed, Node, WhoAmI
+from conduit.client import ApiError, BadAnswer, ConnectionFailed, Node, WhoAmI
 from conduit.errors import ConduitError
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
@@ -154,6 +154,9 @@ def test_a_server_that_does_not_answer_is_one_failure() -> None:
          [("store", "warning")]),
         ({"history": {"samples": []}}, [("store latency", "not looked at")]),
         ({"nodes": [node(), node("n2", lease_age_s=None)]}, [("leases", "not looked at")]),
+        ({"attention": {"is_fresh": True}},
+         [("subscriptions", "not looked at"), ("dead letters", "not looked at")]),
+        ({"stats": BadAnswer("no")}, [("server", "failure")]),
         ({"version": "0.2.0"}, [("server", "warning")]),
         ({"url": "http://events.example", "certificate": None}, [("TLS", "warning")]),
         ({"certificate": NOW + timedelta(days=3)}, [("certificate", "warning")]),

@@ -11,7 +11,7 @@ from conduit.cli.watch.frame import How, frame, share, texts
 from conduit.cli.watch.grid import Column, grid, plain
 from conduit.cli.watch.live import stepped
 from conduit.cli.width import columns
-from conduit.client import AsyncConduit
+from conduit.client import AsyncConduit, BadAnswer
 from tests.cli.answering import answering
 from tests.cli.test_doctor_server import node
 
@@ -185,6 +185,22 @@ async def test_a_look_asks_no_more_often_than_the_dashboard_and_a_refusal_is_not
     assert asking.seen.refused == {"nodes": "needs admin"}
     assert asking.seen.away_since is None
     assert requests_per_min(2.0) == 84
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"stats": {"uptime_seconds": [1]}},
+        {"nodes": [3]},
+        {"topics": {"topics": "x"}},
+        {"history": {"samples": 3}},
+        {"attention": {"subscriptions": 7}},
+        {"stats": [1]},
+    ],
+)
+def test_what_cannot_be_drawn_is_an_answer_that_cannot_be_read(odd: dict[str, Any]) -> None:
+    with pytest.raises(BadAnswer, match="is that Conduit, and of this command's version"):
+        drawn(full(**odd))
 
 
 async def test_a_server_that_goes_away_and_comes_back_is_followed() -> None:

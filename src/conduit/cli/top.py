@@ -113,11 +113,12 @@ def _print(seen: Seen, url: str, sort: str, output: str | None) -> None:
 
 def _record(seen: Seen) -> dict[str, object]:
     """What is known, under the names of the API."""
+    samples = (seen.history or {}).get("samples")
     return {
         "stats": seen.stats,
-        "latest": ((seen.history or {}).get("samples") or [None])[-1],
+        "latest": samples[-1] if samples and isinstance(samples, list) else None,
         "nodes": seen.nodes,
         "attention": seen.attention,
-        "topics": None if seen.topics is None else seen.topics["topics"],
+        "topics": None if seen.topics is None else seen.topics.get("topics"),
         "not_looked_at": seen.refused,
     }

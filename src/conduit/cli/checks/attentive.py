@@ -29,6 +29,7 @@ _SAID = {
     "absent": "nobody is attached",
     "paused": "paused",
 }
+_SILENT = "the answer of the server says nothing of them"
 
 
 def subscriptions(found: Attention) -> list[Finding]:
@@ -36,8 +37,10 @@ def subscriptions(found: Attention) -> list[Finding]:
     name = "subscriptions"
     if isinstance(found, ConduitError):
         return [unseen(name, why_not(found, "manage for all topics"))]
+    if "counts" not in found:
+        return [unseen(name, _SILENT)]
     told = []
-    for trouble, count in found.get("counts", {}).items():
+    for trouble, count in found["counts"].items():
         some = [each for each in found["subscriptions"] if each["trouble"] == trouble]
         named = ", ".join(_named(each) for each in some[:NAMED_MAX_COUNT])
         more = count - min(len(some), NAMED_MAX_COUNT)
@@ -61,7 +64,9 @@ def dead_letters(found: Attention) -> list[Finding]:
     name = "dead letters"
     if isinstance(found, ConduitError):
         return [unseen(name, why_not(found, "manage for all topics"))]
-    count = found.get("dead_letters", 0)
+    count = found.get("dead_letters")
+    if count is None:
+        return [unseen(name, _SILENT)]
     if not count:
         return [ok(name, "none")]
     tenants = found.get("dead_letters_by_tenant", [])[:NAMED_MAX_COUNT]

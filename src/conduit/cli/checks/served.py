@@ -16,6 +16,7 @@ from conduit.cli.checks.postgres import judge_clock
 from conduit.cli.checks.refused import why_not
 from conduit.cli.output import duration_text, size_text
 from conduit.cli.server import without_password
+from conduit.client import BadAnswer
 from conduit.errors import ConduitError
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ def _away(found: Answered) -> list[Finding]:
 def _there(found: Answered, health: dict[str, Any]) -> list[Finding]:
     version, node = health.get("version"), health.get("node_id")
     where = without_password(found.url)
+    answers = (found.who, found.stats, found.history, found.attention, found.nodes)
+    odd = next((each for each in answers if isinstance(each, BadAnswer)), None)
+    if odd is not None:
+        do = "look whether that is Conduit, and of this command's version"
+        return [failure("server", f"{where}: {odd.detail}", do)]
     if version is None:
         return [ok("server", f"{where} answers"), unseen("version", "needs admin")]
     seen = f"{where} answers: node {node}, version {version}"

@@ -10,6 +10,7 @@ from conduit.cli.output import counted, duration_text, printable
 from conduit.cli.watch.grid import Line, fitted, grid, plain
 from conduit.cli.watch.tables import BAD, DIM, GOOD, WARN, Table, rate, tables
 from conduit.cli.width import columns
+from conduit.client import BadAnswer
 
 if TYPE_CHECKING:
     from conduit.cli.watch.asking import Seen
@@ -33,7 +34,21 @@ class How(NamedTuple):
 
 
 def frame(seen: Seen, how: How, now: float) -> list[Line]:
-    """Lines of at most the width, and at most as many as the height. `now`: wall clock, seconds."""
+    """Lines of at most the width, and at most as many as the height. `now`: wall clock, seconds.
+
+    Raises BadAnswer for answers with something else in them than they should have.
+    """
+    try:
+        return _frame(seen, how, now)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # It may be of another version, or not Conduit's at all.
+        raise BadAnswer(
+            f"the answer cannot be read ({type(error).__name__}: {error}): is that Conduit, and of this "
+            "command's version?"
+        ) from error
+
+
+def _frame(seen: Seen, how: How, now: float) -> list[Line]:
     top = [_title(seen, how, now), _state(seen, how, now), [], *_figures(seen)]
     found = tables(seen, how.sort)
     if how.height is None:

@@ -56,15 +56,18 @@ class View:
 
     async def _look(self, live: Live, now: Callable[[], float]) -> None:
         """Ask; keys work and the clock goes on while the server takes its time."""
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self._asking.look())
-            task.add_done_callback(lambda _task: self._changed.set())
-            while not task.done():
+        task = asyncio.get_running_loop().create_task(self._asking.look())
+        task.add_done_callback(lambda _task: self._changed.set())
+        try:
+            while not task.done() and not self._is_over:
                 await self._wait(TICK_S)
                 self._draw(live, now())
-                if self._is_over:
-                    task.cancel()
-                    break
+        finally:
+            # Nothing, if it has ended; and nothing of it is left if the picture cannot be drawn.
+            task.cancel()
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
 
     async def _wait(self, at_most_s: float) -> None:
         """Until something has changed, or a clock on the screen has."""
