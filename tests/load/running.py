@@ -118,12 +118,13 @@ def _database() -> Iterator[str]:
 def run(script: str, target: Target, size: Size, *, say: bool = False) -> Result:
     """One script to its end; of a cluster that one is to fail in, a node is killed after a third of the load.
     It comes back by itself. `say`: show what k6 says as it goes."""
+    cluster = target.cluster if script == "node-failure" else None
     seconds = size.seconds * (3 if script == "node-failure" else 2) // 2
     settings = {
         "BASE_URL": target.url,
         "NODES": target.nodes(),
         "DURATION": f"{seconds}s",
-        "DOWN_MIN": 1 if script == "node-failure" else 0,
+        "DOWN_MIN": 0 if cluster is None else 1,
         **size.settings[script],
     }
     with tempfile.TemporaryDirectory(prefix="conduit-k6-") as folder:
@@ -132,7 +133,7 @@ def run(script: str, target: Target, size: Size, *, say: bool = False) -> Result
         command += [] if say else ["--quiet"]
         for name, value in settings.items():
             command += ["--env", f"{name}={value}"]
-        fails = _failing(target, seconds) if script == "node-failure" else contextlib.nullcontext()
+        fails = _failing(cluster, seconds) if cluster else contextlib.nullcontext()
         with fails:
             done = subprocess.run(
                 [*command, f"{HERE / script}.js"],
@@ -148,10 +149,8 @@ def run(script: str, target: Target, size: Size, *, say: bool = False) -> Result
 
 
 @contextlib.contextmanager
-def _failing(target: Target, seconds: int) -> Iterator[None]:
+def _failing(cluster: RunningCluster, seconds: int) -> Iterator[None]:
     """A node is killed after a third of the load, however that ends."""
-    assert target.cluster is not None
-    cluster = target.cluster
     timer = threading.Timer(seconds / 3, lambda: os.kill(cluster.lives(VICTIM)[-1], signal.SIGKILL))
     timer.start()
     try:
