@@ -139,10 +139,16 @@ class Mistaking:
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
-        first = await reader.read(READ_BYTES)
-        to_server.write(first)
-        change = self._mistake if b"GET /ws " in first else bytes
-        await asyncio.gather(_pass_on(reader, to_server), _pass_on(from_server, writer, change))
+        try:
+            first = await reader.read(READ_BYTES)
+            to_server.write(first)
+            change = self._mistake if b"GET /ws " in first else bytes
+            await asyncio.gather(_pass_on(reader, to_server), _pass_on(from_server, writer, change))
+        finally:
+            for each in (writer, to_server):
+                each.close()
+                with contextlib.suppress(OSError):
+                    await each.wait_closed()
 
     def _mistake(self, data: bytes) -> bytes:
         if self._is_mistaken or not (found := NUMBER.search(data)):

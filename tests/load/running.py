@@ -166,7 +166,14 @@ def figures(result: Result) -> str:
     times = ", ".join(f"{name} {publishes[name]:.1f} ms" for name in names if name in publishes)
     counts = {
         name: result.metrics[name]["count"]
-        for name in ("http_reqs", "received", "missing", "lost", "node_down_checks")
+        for name in (
+            "http_reqs",
+            "dropped_iterations",
+            "received",
+            "missing",
+            "lost",
+            "node_down_checks",
+        )
         if name in result.metrics
     }
     told = ", ".join(f"{name} {value:,.0f}" for name, value in counts.items())
