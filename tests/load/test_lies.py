@@ -35,6 +35,11 @@ def refuses(server: Server, number: int, payload: Payload) -> tuple[int, int]:
     return (REFUSED, 0) if number in (AT, AT + 1) else honest(server, number, payload)
 
 
+def refuses_late(server: Server, number: int, payload: Payload) -> tuple[int, int]:
+    """Those whose publishers have no other turn."""
+    return (REFUSED, 0) if number in (57, 58) else honest(server, number, payload)
+
+
 def makes_up(server: Server, number: int, payload: Payload) -> tuple[int, int]:
     """As many are stored as were acknowledged."""
     if number == AT + 1:
@@ -80,6 +85,7 @@ def broken(result: Result) -> set[str]:
         ("sustained", misnumbers, {"misnumbered"}),
         ("sustained", reorders, {"stored_out_of_order"}),
         ("node-failure", refuses, set()),
+        ("node-failure", refuses_late, set()),
         ("node-failure", makes_up, {"lost", "misnumbered"}),
     ],
 )
