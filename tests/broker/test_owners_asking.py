@@ -165,16 +165,17 @@ async def test_a_bug_there_is_logged_and_the_store_is_asked_again(
     monkeypatch.setattr(ownership, "RETRY_S", 0.001)
     a, _ = owners
     await a.hold()
-    await a.subscribe()
+    _, peer = await a.subscribe()
     a.lapse()
     await a.bench.publish("t")
-    resume = a.running().resume
     with monkeypatch.context() as patched:
         patched.setattr(type(a.running()), "resume", _broken)
         await a.regain()
         await comes(lambda: a.bench.broker.ownership._has_failed)
     assert any("_broken" in str(record.exc_info) or record.exc_info for record in caplog.records)
-    resume()
+    # It is tried again, until it goes on.
+    await comes(lambda: not a.bench.broker.ownership._has_failed)
+    await comes(lambda: peer.of("message"))
 
 
 async def test_a_bug_in_one_subscription_does_not_silence_the_others(owners, monkeypatch):

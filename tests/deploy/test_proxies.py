@@ -144,7 +144,10 @@ def _websockets(node: RunningServer) -> int:
 @process
 def test_a_body_as_large_as_a_node_takes_is_passed_on(front, nodes):
     """nginx refuses what is larger than 1 MiB, unless it is told otherwise."""
-    Api(nodes[0].url).create_topic("large")
+    epoch = Api(nodes[0].url).create_topic("large")["epoch"]
+    # The other node may know one of before, which is gone.
+    other = Api(nodes[1].url)
+    until(lambda: other.get("/api/topics/large").json.get("epoch") == epoch)
     messages = [{"topic": "large", "payload": "x" * 250_000} for _ in range(32)]
 
     def is_stored() -> bool:

@@ -105,7 +105,7 @@ def test_without_a_database_for_several_there_is_one_node(database):
         assert (only["id"], only["state"], only["address"]) == (HOST, "up", "example:80")
         assert (only["lease_age_s"], only["is_this"]) == (None, True)
         assert metrics(server).keys() == {
-            f'nodes{{state="{s}"}}' for s in ("up", "draining", "down")
+            f'nodes{{state="{s}"}}' for s in ("up", "draining", "down", "left")
         }
 
 

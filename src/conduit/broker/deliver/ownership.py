@@ -284,6 +284,7 @@ class Ownership:
             for running in some:
                 if running.is_over:
                     continue
+                before = running.group.term
                 try:
                     if owned.get(running.group.subscription_id) == running.group.fence:
                         running.group.term = term
@@ -293,6 +294,8 @@ class Ownership:
                         self._estate.lost(running, MOVED)
                         lost_count += 1
                 except Exception:
+                    # It does not go on: the next round has to find it among those that wait.
+                    running.group.term = before
                     if not self._has_failed and not failed_count:
                         name = named(running.group.name or "", running.tenant)
                         logger.exception("subscription %s can neither go on nor end", name)
