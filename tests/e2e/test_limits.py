@@ -61,7 +61,7 @@ def test_beyond_their_count_the_oldest_idempotency_keys_are_forgotten_and_it_is_
         assert duplicates("d", "b", "c", "d") == [False, True, True, True]
         assert duplicates("a") == [False]
         until(lambda: "\nconduit_forgotten_key_total 2.0\n" in api.get("/metrics").body.decode())
-        assert server.log_text().count("CONDUIT_IDEMPOTENCY_MAX_COUNT (3)") == 1
+        until(lambda: server.log_text().count("CONDUIT_IDEMPOTENCY_MAX_COUNT (3)") == 1)
         if database:
             server.restart()
             assert duplicates("c", "d", "a", "b") == [True, True, True, False]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -68,7 +70,8 @@ async def test_where_it_is_not_that_is_said_and_how_it_is_with_redis(api: Api):
     assert api.context.not_ready() is None
     text = (await api.send("GET", "/metrics")).text
     assert "\nconduit_registry_up 0.0\n" in text
-    assert "\nconduit_registry_error_total 1.0\n" in text
+    # Of a slow machine it may have been tried again.
+    assert re.search(r"\nconduit_registry_error_total [1-9]", text)
     assert "conduit_registry_answer_age_seconds " not in text
     assert faults(text) == []
     await meeting.stop()
