@@ -77,11 +77,14 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    # Before tests are chosen by marks, and ordered by chance.
     processes.mark(items)
+    result = yield
     # They begin first, in whatever order the rest is: none runs alone at the end.
     items.sort(key=_is_long, reverse=True)
+    return result
 
 
 def _is_long(item: pytest.Item) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import subprocess
+import sys
 
 import pytest
 import uvloop
@@ -41,3 +42,12 @@ def test_a_test_without_the_mark_cannot_start_a_process(start):
 @pytest.mark.process
 def test_a_test_with_the_mark_can():
     assert subprocess.run(["true"], check=True).returncode == 0
+
+
+@pytest.mark.process
+def test_what_starts_a_process_is_left_out_where_that_is_asked_for():
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not process"]
+    done = subprocess.run(
+        [*command, "tests/e2e/test_nodes.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout
