@@ -25,12 +25,24 @@ def test_what_its_publisher_was_refused_is_not_lost():
     assert lost_of([(2, 5), (9, 10)], {3, 9, 7}) == 2
 
 
+def test_what_was_refused_is_lost_to_none_of_several_subscribers():
+    assert lost_of([(3, 4)] * 5, {3}) == 0
+    assert lost_of([(3, 5), (0, 4)], {3}) == 4
+
+
 def test_those_who_share_have_each_message_once():
     shared = Shared(2)
     for sharer, number in ((0, 0), (1, 1), (0, 3), (0, 2), (1, 3)):
         shared.add(sharer, number)
     assert shared.checks(6) == Checks(6, 5, 2, 1, 1)
     assert shared.missing(6) == [(4, 6)]
+
+
+def test_those_who_share_may_count_from_any_number():
+    shared = Shared(2, first=5)
+    for sharer, number in ((0, 5), (1, 7)):
+        shared.add(sharer, number)
+    assert (shared.checks(4), shared.missing(4)) == (Checks(4, 2, 2), [(6, 7), (8, 9)])
 
 
 @pytest.mark.parametrize(

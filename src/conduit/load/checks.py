@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from bisect import bisect_left
 from collections.abc import Iterable
 from collections.abc import Sequence as Several
 
@@ -102,7 +103,8 @@ class Sequence:
 class Shared:
     """As `Sequence`, for several who share the messages: each may come to any of them, once."""
 
-    def __init__(self, sharers: int) -> None:
+    def __init__(self, sharers: int, first: int = 0) -> None:
+        self._first = first
         self._came: set[int] = set()
         self._last = [-1] * sharers
         self.seen = 0
@@ -122,19 +124,29 @@ class Shared:
             self._last[sharer] = number
 
     def checks(self, due: int) -> Checks:
-        """The result when 0 … due - 1 were due."""
-        lost = sum(number not in self._came for number in range(due))
+        """The result when first … first + due - 1 were due."""
+        lost = sum(number not in self._came for number in self._due(due))
         return Checks(due, self.seen, lost, self.duplicates, self.disordered)
 
     def missing(self, due: int) -> list[tuple[int, int]]:
         """As `Sequence.missing`."""
-        return _ranges(number for number in range(due) if number not in self._came)
+        return _ranges(number for number in self._due(due) if number not in self._came)
+
+    def _due(self, due: int) -> range:
+        return range(self._first, self._first + due)
 
 
-def lost_of(missing: Several[tuple[int, int]], refused: frozenset[int] | set[int]) -> int:
-    """How many of what is missing were not refused to their publisher, and so had to come."""
-    count = sum(stop - start for start, stop in missing)
-    return count - sum(any(start <= each < stop for start, stop in missing) for each in refused)
+def lost_of(missing: Iterable[tuple[int, int]], refused: Iterable[int]) -> int:
+    """How many of what is missing were not refused to their publisher, and so had to come.
+
+    What several subscribers miss has its ranges for each of them: what was refused is none of them's.
+    """
+    ordered = sorted(refused)
+    return sum(stop - start - _within(ordered, start, stop) for start, stop in missing)
+
+
+def _within(ordered: Several[int], start: int, stop: int) -> int:
+    return bisect_left(ordered, stop) - bisect_left(ordered, start)
 
 
 def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
