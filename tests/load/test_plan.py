@@ -23,7 +23,7 @@ PLAN = Plan(
     size_bytes=256,
     run="a1",
 )
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nX-A: b\r\n\r\n{1}"
+OK = b'HTTP/1.1 200 OK\r\ncontent-length: 16\r\nX-A: b\r\n\r\n{"message_id":1}'
 BUSY = b'HTTP/1.1 429 Too Many\r\nContent-Length: 23\r\n\r\n{"code":"rate_limited"}'
 
 
@@ -69,6 +69,11 @@ def test_an_answer_without_a_length_or_a_code_is_no_success():
     with pytest.raises(ConduitError, match="no Content-Length"):
         _Unconnected().answers(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n")
     assert _Unconnected().answers(b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n") == ["http_502"]
+
+
+def test_a_200_that_names_no_message_is_no_success():
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell"
+    assert _Unconnected().answers(page + OK) == ["bad_answer", ""]
 
 
 def test_a_key_is_not_shown():

@@ -60,7 +60,7 @@ class Publisher:
             end = found.end() + int(length[1])
             if end > len(data):
                 break
-            codes.append("" if found[1] == b"200" else _code(found[1], data[found.end() : end]))
+            codes.append(_code(found[1], data[found.end() : end]))
             at = end
         self._rest = data[at:]
         if found is None and len(self._rest) > HEAD_MAX_BYTES:
@@ -77,6 +77,9 @@ class Publisher:
 
 
 def _code(status: bytes, body: bytes) -> str:
+    """ "" if it is stored. A proxy's page may be a 200 as well, and nothing is stored then."""
+    if status == b"200":
+        return "" if b'"message_id"' in body else "bad_answer"
     found = REFUSAL.search(body)
     return found[1].decode() if found else f"http_{status.decode()}"
 

@@ -13,6 +13,9 @@ import re
 import socket
 import ssl
 import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from conduit.errors import ConduitError
@@ -59,34 +62,57 @@ class Target:
 
     def websocket(self, path: str = "/ws") -> socket.socket:
         """An open WebSocket connection; nothing was read of it beyond the handshake. Raises ConduitError."""
-        connection = self.connect()
+        connection, until = self.connect(), time.monotonic() + CONNECT_WITHIN_S
         key = base64.b64encode(os.urandom(16)).decode()
-        connection.sendall(
-            f"GET {self.path}{path} HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"{self.headers}\r\n".encode()
-        )
-        answer = b""
-        # Byte by byte: what follows the handshake stays in the kernel.
-        while not answer.endswith(b"\r\n\r\n"):
-            part = connection.recv(1)
-            if not part or len(answer) > HEAD_MAX_BYTES:
-                raise _refused(answer)
-            answer += part
-        if b" 101 " not in answer.split(b"\r\n", 1)[0]:
-            raise _refused(answer + connection.recv(READ_BYTES))
+        with self._answering(connection):
+            connection.sendall(
+                f"GET {self.path}{path} HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\n"
+                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+                f"{self.headers}\r\n".encode()
+            )
+            answer = b""
+            # Byte by byte: what follows the handshake stays in the kernel.
+            while not answer.endswith(b"\r\n\r\n"):
+                part = _part(connection, 1, until)
+                if not part or len(answer) > HEAD_MAX_BYTES:
+                    raise _refused(answer)
+                answer += part
+            if b" 101 " not in answer.split(b"\r\n", 1)[0]:
+                raise _refused(answer + _part(connection, READ_BYTES, until))
+        connection.settimeout(CONNECT_WITHIN_S)
         return connection
 
     def subscribe(self, **fields: object) -> socket.socket:
         """A WebSocket connection with one subscription, which is confirmed. Raises ConduitError."""
+        return self.subscribed(**fields)[0]
+
+    def subscribed(self, **fields: object) -> tuple[socket.socket, dict[str, Any]]:
+        """The same, and what the server has confirmed."""
         connection = self.websocket()
-        connection.sendall(text_frame(json.dumps({"type": "subscribe", **fields}).encode()))
-        while True:
-            kind, text = _frame(connection)
-            if kind == 1 and text.startswith(b'{"type":"subscribed"'):
-                return connection
-            if kind == 8 or text.startswith(b'{"type":"error"'):
-                raise _refused(text)
+        until = time.monotonic() + CONNECT_WITHIN_S
+        with self._answering(connection):
+            connection.sendall(text_frame(json.dumps({"type": "subscribe", **fields}).encode()))
+            while True:
+                kind, text = _frame(connection, until)
+                if kind == 1 and text.startswith(b'{"type":"subscribed"'):
+                    connection.settimeout(CONNECT_WITHIN_S)
+                    return connection, json.loads(text)
+                if kind == 8 or text.startswith(b'{"type":"error"'):
+                    raise _refused(text)
+
+    @contextmanager
+    def _answering(self, connection: socket.socket) -> Iterator[None]:
+        try:
+            yield
+        except ConduitError:
+            connection.close()
+            raise
+        except OSError as error:
+            connection.close()
+            raise ConduitError(
+                f"{self.host}:{self.port} has taken a connection, and does not answer: {error}",
+                code="connection_failed",
+            ) from error
 
     def request(self, path: str, body: bytes) -> bytes:
         """A POST with a JSON body."""
@@ -103,24 +129,32 @@ class Target:
         )
 
 
-def _frame(connection: socket.socket) -> tuple[int, bytes]:
+def _frame(connection: socket.socket, until: float) -> tuple[int, bytes]:
     """The next frame of a server: its kind, and what is in it. Nothing behind it is read."""
-    kind, size = _exactly(connection, 2)
+    kind, size = _exactly(connection, 2, until)
     if size == 126:
-        size = int.from_bytes(_exactly(connection, 2), "big")
+        size = int.from_bytes(_exactly(connection, 2, until), "big")
     elif size == 127:
-        size = int.from_bytes(_exactly(connection, 8), "big")
-    return kind & 0x0F, _exactly(connection, size)
+        size = int.from_bytes(_exactly(connection, 8, until), "big")
+    return kind & 0x0F, _exactly(connection, size, until)
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, until: float) -> bytes:
     data = b""
     while len(data) < size:
-        part = connection.recv(min(size - len(data), READ_BYTES))
+        part = _part(connection, min(size - len(data), READ_BYTES), until)
         if not part:
             raise _refused(data)
         data += part
     return data
+
+
+def _part(connection: socket.socket, size: int, until: float) -> bytes:
+    """Raises TimeoutError then, however slowly something comes."""
+    if (left_s := until - time.monotonic()) <= 0:
+        raise TimeoutError("timed out")
+    connection.settimeout(left_s)
+    return connection.recv(size)
 
 
 def _refused(said: bytes) -> ConduitError:
