@@ -13,9 +13,9 @@ from conduit.load.checks import Checks, Sequence, Shared
 from conduit.load.files import allow_files
 from conduit.load.histogram import Latencies
 from conduit.load.kept import Kept
-from conduit.load.plan import DUE, ENDED, LEAD_S, RECEIVED, REFUSED, SENT, SINCE, Plan
+from conduit.load.plan import DUE, ENDED, RECEIVED, REFUSED, SENT, SINCE, STOP, Plan
 from conduit.load.process import Counters
-from conduit.load.wire import has_more, read_now
+from conduit.load.wire import blocking, has_more, read_now
 
 READ_BYTES = 16_384
 # Of what was read so much is kept for the next read: more than a message's fields, which may be cut in two.
@@ -83,32 +83,51 @@ class Crowd:
         """By message, of those measured: how many have it."""
         self.slowest_ns = array("q")
         """The same: how long it took until the last of them had it."""
+        self._until: float | None = None
+        """When it gives up, unless more has come by then than these."""
+        self._came = 0
         allow_files(plan.subscribers)
         self._subscribers = [_Subscriber(self, number) for number in range(plan.subscribers)]
 
     def read(self) -> None:
-        """Read until everything has come and it is quiet; gives up after the plan's `drain_s`."""
-        plan, board, clock = self.plan, self.board, time.monotonic_ns
+        """Read until the publishers have ended, however late, and everything has come and it is quiet; gives
+        up when nothing more of it has come for the plan's `drain_s`."""
+        plan, board = self.plan, self.board
         epoll = select.epoll()
         by_fd = {each.incoming.connection.fileno(): each for each in self._subscribers}
         for fd in by_fd:
             epoll.register(fd, select.EPOLLIN)
-        begin = LEAD_S + plan.warm_up_s + plan.seconds
-        end = clock() + int((begin + plan.drain_s) * 1e9)
-        while by_fd and clock() < end:
+        # Without connections the publishers' end is still to come: before it nothing is known to be lost.
+        while by_fd or not board[ENDED]:
             events = epoll.poll(plan.quiet_s)
-            woken = clock()
+            woken = time.monotonic_ns()
             for fd, _ in events:
                 if not by_fd[fd].take(woken):
                     epoll.unregister(fd)
                     del by_fd[fd]
             if not events:
                 self._look()
-                if board[ENDED] and self._has_all():
-                    break
-                if board[ENDED]:
-                    end = min(end, clock() + int(plan.drain_s * 1e9))
+            if board[ENDED] and ((not events and self._has_all()) or self._gives_up()):
+                break
         self._look()
+
+    def _gives_up(self) -> bool:
+        """Whether nothing more has come for so long; what is late is not lost."""
+        now = time.monotonic()
+        if self._until is not None and now < self._until:
+            return False
+        self._look()
+        came = sum(each.seen - each.duplicates for some in self._several() for each in some)
+        if self._until is not None and (came == self._came or self.board[STOP]):
+            return True
+        self._until, self._came = now + self.plan.drain_s, came
+        return False
+
+    def _several(self) -> list[Iterable[Shared | Sequence]]:
+        """By subscriber, or for all who share, what came of each publisher."""
+        if self.plan.subscription:
+            return [self.shared]
+        return [each.sequences for each in self._subscribers]
 
     def measure(self, place: int, read_ns: int, due_ns: int) -> None:
         """One delivery of the message at this place."""
@@ -135,10 +154,7 @@ class Crowd:
         """What came of it."""
         checks, missing = Checks(), []
         dues = [self.board[DUE + number] for number in range(self.plan.publishers)]
-        several: list[Iterable[Shared | Sequence]] = (
-            [self.shared] if self.plan.subscription else [e.sequences for e in self._subscribers]
-        )
-        for each in several:
+        for each in self._several():
             for publisher, (seen, due) in enumerate(zip(each, dues, strict=True)):
                 checks += seen.checks(due)
                 gone = seen.missing(due)
@@ -169,8 +185,7 @@ class _Subscriber:
     def __init__(self, crowd: Crowd, number: int) -> None:
         plan = crowd.plan
         self.incoming = plan.system.incoming(plan, number)
-        # A socket with a timeout polls before each call.
-        self.incoming.connection.settimeout(None)
+        blocking(self.incoming.connection)
         self.sequences = [Sequence() for _ in range(plan.publishers)]
         self.seen = 0
         self.differs = 0
@@ -192,13 +207,25 @@ class _Subscriber:
                 crowd.closed.append(_why(self._rest))
                 return False
             read_ns = time.monotonic_ns()
-            if reply := self.incoming.reply(data):
-                connection.sendall(reply)
             crowd.kept.add(self._look, woken_ns, read_ns, data)
             crowd.bytes_read += len(data)
             crowd.board[RECEIVED] += data.count(_MARK)
+            if (reply := self.incoming.reply(data)) and not self._send(reply):
+                return False
             if not has_more(connection):
                 return True
+
+    def _send(self, reply: bytes) -> bool:
+        """Whether it can go on."""
+        try:
+            self.incoming.connection.sendall(reply)
+        except ConnectionError:
+            # Why, the rest of what it has sent may say.
+            return True
+        except OSError as error:
+            self._crowd.closed.append(f"the server takes no acks: {error}")
+            return False
+        return True
 
     def _look(self, woken_ns: int, read_ns: int, chunk: bytes) -> None:
         self._crowd.readings.record(read_ns - woken_ns)
