@@ -36,6 +36,7 @@ def test_everything_is_verified_and_nothing_is_left(conduit: Conduit, api: Api, 
         "lost": 0,
         "duplicates": 0,
         "out_of_order": 0,
+        "unverified": 0,
     }
     assert told["conditions"]["store"]["durable"] is True
     assert told["conditions"]["server_version"] == told["conditions"]["client_version"]
@@ -72,9 +73,28 @@ def test_a_durable_subscription_is_shared_and_gone_afterwards(
     read = conduit.run("bench", "sub", topic, "--subscribers", "2", "-o", "json")
     assert read.code in ENDED_WELL, read
     assert (read.json["checks"]["expected"], read.json["checks"]["seen"]) == (120, 120)
+    some = conduit.run("bench", "sub", topic, "--max-messages", "10", "-o", "json")
+    assert (some.json["checks"]["expected"], some.json["work"]["messages"]) == (10, 10)
     conduit.ok("subscription", "create", name, topic)
     refused = conduit.run(*args, "--topic", topic)
     assert (refused.code, "subscription_exists" in refused.err) == (5, True)
+
+
+def test_what_is_published_to_a_topic_that_has_others_is_read_back(
+    conduit: Conduit, api: Api, topic: str, tmp_path: Path
+):
+    conduit.ok("topic", "create", topic)
+    conduit.ok("pub", topic, '{"n":1,"from":1,"due":1,"run":"x"}')
+    done = conduit.run("bench", "pub", *SHORT, "--topic", topic, "-o", "json")
+    assert done.code in ENDED_WELL, done
+    assert (done.json["checks"]["expected"], done.json["checks"]["seen"]) == (60, 60)
+    assert api.get(f"/api/topics/{topic}").json["last_seq"] == 61
+    before = tmp_path / "before.json"
+    before.write_text(conduit.run("bench", "sub", topic, "-o", "json").out)
+    conduit.ok("pub", topic, "1")
+    near = conduit.run("bench", "sub", topic, "-o", "json", "--compare", str(before))
+    assert (near.code in ENDED_WELL, bool(near.json["compared"])) == (True, True)
+    assert "messages was 61, and is 62" in near.err
 
 
 def test_ctrl_c_ends_it_with_what_was_measured(conduit: Conduit, api: Api):

@@ -46,18 +46,19 @@ def test_those_who_share_may_count_from_any_number():
 
 
 @pytest.mark.parametrize(
-    ("several", "expected"),
+    ("seqs", "expected", "not_reached"),
     [
-        ([[5, 6, 7]], Checks(3, 3, 0, 0, 0)),
-        ([[5, 7]], Checks(3, 2, 1, 0, 0)),
-        ([[5, 7, 6]], Checks(3, 3, 0, 0, 1)),
-        ([[5, 6, 6]], Checks(2, 3, 0, 1, 0)),
-        ([[5, 8], [6, 7]], Checks(4, 4, 0, 0, 0)),
-        ([[], []], Checks()),
+        ([5, 6, 7], Checks(3, 3), 0),
+        ([5, 7], Checks(3, 2, 1), 0),
+        ([5, 7, 6], Checks(3, 3, 0, 0, 1), 0),
+        ([5, 6, 6], Checks(3, 3, 0, 1), 1),
+        # The beginning.
+        ([6, 7], Checks(3, 2, 1), 0),
+        ([], Checks(3), 3),
     ],
 )
-def test_of_what_a_topic_has_nothing_between_may_be_missing(several, expected):
-    assert catching_up.check(several) == expected
+def test_what_a_topic_has_is_missed_from_the_first_to_the_last(seqs, expected, not_reached):
+    assert catching_up.check(seqs, 5, 3) == (expected, not_reached)
 
 
 def test_a_generator_without_a_core_left_was_the_limit():

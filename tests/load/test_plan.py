@@ -33,11 +33,16 @@ def test_a_message_is_due_at_its_time_however_late_others_were():
     assert slow.due_ns(0, 3) == 6_000_000_000
 
 
-def test_every_publisher_sends_as_many():
+def test_a_run_takes_the_time_that_was_asked_for_however_many_publish():
     assert PLAN.count == 2_500
-    assert dataclasses.replace(PLAN, seconds=1.9995).count == 2_496
-    assert dataclasses.replace(PLAN, max_messages=10).count == 8
-    assert dataclasses.replace(PLAN, max_messages=3).count == 4
+    assert dataclasses.replace(PLAN, seconds=1.9995).count == 2_500
+    few = dataclasses.replace(PLAN, rate=10, publishers=256)
+    assert few.due_ns(0, few.count) == int(few.warm_up_s + few.seconds) * 10**9 + 500_000_000
+    assert dataclasses.replace(PLAN, rate=0.1, warm_up_s=0.0, seconds=30.0).count == 3
+
+
+def test_no_more_messages_are_sent_than_was_allowed():
+    assert [dataclasses.replace(PLAN, max_messages=most).count for most in (10, 3)] == [10, 3]
 
 
 @pytest.mark.parametrize("size", [SIZE_MIN_BYTES, 256, 4096])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import socket
 from typing import Protocol
@@ -90,12 +91,12 @@ class Plan:
 
     @property
     def count(self) -> int:
-        """How many messages are sent at most, a multiple of the number of publishers."""
+        """How many messages are sent at most: in an open loop those that are due within its time."""
         if self.rate is None:
             return self.max_messages
-        count = int(self.rate * self.warm_up_s) + int(self.rate * self.seconds)
-        count = min(count, self.max_messages)
-        return max(count - count % self.publishers, self.publishers)
+        # What floats add at the end is no message.
+        due = math.ceil(self.rate * (self.warm_up_s + self.seconds) - 1e-6)
+        return min(due, self.max_messages)
 
     def due_ns(self, first_ns: int, number: int) -> int:
         """When a message is to leave, if the first one leaves then."""

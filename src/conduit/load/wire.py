@@ -206,7 +206,7 @@ def read_now(connection: socket.socket, size: int = READ_BYTES) -> bytes | None:
             connection.setblocking(True)
     except (BlockingIOError, ssl.SSLWantReadError):
         return None
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         return b""
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from conduit.cli.bench.options import SUBSCRIBERS_MAX, BenchOptions, with_bounds, with_work
+from conduit.cli.bench.options import START, SUBSCRIBERS_MAX, BenchOptions, with_bounds, with_work
 from conduit.cli.completion import topics
 from conduit.cli.groups import Group
 from conduit.cli.output import with_output
 from conduit.cli.server import Server
 from conduit.cli.server_options import with_server
 from conduit.cli.session import call
-from conduit.cli.values import START, Whole
+from conduit.cli.values import Whole
 
 
 @click.group(cls=Group)
@@ -27,8 +27,8 @@ def bench() -> None:
       conduit bench fanout --subscribers 1000 --rate 50
       conduit bench sub orders --from earliest
 
-    Ctrl-C ends a run with what was measured. A run is INVALID, with exit code 9, if the generator itself was
-    the limit.
+    Ctrl-C ends a run with what was measured. Exit code 9: it is INVALID, for the generator itself was the
+    limit; FAILED, for something was lost, doubled or refused; or UNVERIFIED, for not all was looked at.
     """
 
 

@@ -17,8 +17,8 @@ _SIZES = ("size_bytes", "free_bytes", "wal_bytes", "disk_free_bytes")
 
 def conditions(health: dict[str, Any], where: str) -> dict[str, Any]:
     """Of this moment. A key without the scope `admin` is not told what the server runs on."""
-    told = {name: value for name, value in health.get("store", {}).items() if name not in _SIZES}
-    cluster = health.get("cluster", {})
+    store, cluster = (_object(health.get(name)) for name in ("store", "cluster"))
+    told = {name: value for name, value in store.items() if name not in _SIZES}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "client_version": __version__,
@@ -32,6 +32,11 @@ def conditions(health: dict[str, Any], where: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def _object(value: object) -> dict[str, Any]:
+    """As it is told. A server of another version may tell something else, which is nothing here."""
+    return value if isinstance(value, dict) else {}
 
 
 def lines(said: dict[str, Any], work: dict[str, Any]) -> list[str]:

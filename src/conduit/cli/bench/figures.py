@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from conduit.cli.bench import verified
 from conduit.cli.bench.options import BenchOptions
 from conduit.cli.bench.result import SCHEMA, Result
 from conduit.cli.bench.slo import missed
 from conduit.load import verdict
 from conduit.load.catching_up import CaughtUp
-from conduit.load.checks import Checks, lost_of
+from conduit.load.checks import Checks
 from conduit.load.histogram import Latencies
 from conduit.load.plan import Plan
 from conduit.load.publishing import Sent
@@ -20,6 +21,8 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 # On a machine with other work the kernel wakes a process late; so much of a send's lateness is still little
 # beside what is measured.
 LATE_SHARE = 0.1
+# Of the time that was asked for: who measures less long is told.
+EARLY_SHARE = 0.99
 
 
 def work_of(options: BenchOptions) -> dict[str, Any]:
@@ -27,12 +30,17 @@ def work_of(options: BenchOptions) -> dict[str, Any]:
     acks = "each" if options.ack or options.subscription else "none"
     if options.command == "sub":
         return {
+            "topic": options.topic,
+            "start": options.start.text,
             "subscribers": options.subscribers,
-            "start": options.start if isinstance(options.start, str) else "a position",
             "acks": acks,
             "durable_subscription": options.subscription is not None,
+            "duration_s": options.duration_s,
+            "max_messages": options.max_messages,
         }
     return {
+        # None is one of its own, which is made as all are.
+        "topic": options.topic,
         "loop": "closed" if options.rate is None else "open",
         "rate": options.rate,
         "size_bytes": options.size,
@@ -57,15 +65,25 @@ class Outcome:
     """Why the figures do not count."""
     failed: list[str]
     """What the server did wrong, or refused."""
+    unverified: list[str]
+    """What was not looked at."""
+    not_reached: int = 0
+    """How many of what was expected that is."""
     latencies: dict[str, Latencies] = dataclasses.field(default_factory=dict)
     refused: dict[str, int] = dataclasses.field(default_factory=dict)
+    work: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What of the work was not known before."""
+    ended_early: str = ""
 
 
-def of_run(plan: Plan, sent: Sent, received: Received | None, there: int | None) -> Outcome:
-    """Of what was published, and received if there were subscribers; `there` is how many messages the topic
-    has, if it has no others."""
+def of_run(
+    plan: Plan, sent: Sent, received: Received | None, read: CaughtUp | str | None
+) -> Outcome:
+    """Of what was published, and received if there were subscribers; `read` is what the topic has of it, or
+    why that could not be read."""
     figures = {
-        "stored_per_s": sent.stored.count / max(sent.seconds, 1e-9),
+        "stored_per_s": sent.in_time / max(sent.seconds, 1e-9),
+        "measured_s": sent.seconds,
         **_of_latencies("stored", sent.stored),
     }
     cores = max(sent.cores, received.cores if received else 0.0)
@@ -74,15 +92,9 @@ def of_run(plan: Plan, sent: Sent, received: Received | None, there: int | None)
         load["late_p99_ms"] = sent.late.percentile_ms(0.99)
     refused = sum(sent.codes.values())
     unanswered = sent.count - sent.answered
-    failed = [
-        f"publishes were refused: {count:,} with {code}" for code, count in sent.codes.items()
-    ]
-    if unanswered:
-        failed.append(f"{unanswered:,} publishes were not answered")
+    found = verified.received(plan, sent, received) if received else verified.stored(sent, read)
     latencies = {"stored": sent.stored}
-    checks = _stored(sent, there)
     if received is not None:
-        checks = _checks(plan, sent, received)
         latencies |= {"received": received.latencies}
         figures["received_per_s"] = received.measured / max(received.seconds, sent.seconds, 1e-9)
         figures |= _of_latencies("received", received.latencies)
@@ -90,30 +102,39 @@ def of_run(plan: Plan, sent: Sent, received: Received | None, there: int | None)
         if plan.subscribers > 1 and plan.subscription is None:
             latencies["last"] = received.last
             figures |= _of_latencies("last", received.last)
-        failed += [f"a subscriber was disconnected: {why}" for why in sorted(set(received.closed))]
-    # That nothing was measured is said of the figures.
-    failed += verdict.of_checks(dataclasses.replace(checks, seen=checks.seen or 1))
-    figures |= {"errors": float(refused + unanswered)}
-    invalid = _invalid(plan, sent, cores, received)
-    return Outcome(figures, checks, load, invalid, failed, latencies, dict(sent.codes))
+    return Outcome(
+        figures | {"errors": float(refused + unanswered)},
+        found.checks,
+        load,
+        _invalid(plan, sent, cores, received),
+        [*_of_publishes(sent), *found.failed],
+        found.unverified,
+        found.not_reached,
+        latencies,
+        dict(sent.codes),
+        ended_early=_ended_early(plan, sent),
+    )
 
 
-def _stored(sent: Sent, there: int | None) -> Checks:
-    """Whether the topic has what was answered, and not more than was sent."""
-    accepted = sent.answered - sum(sent.codes.values())
-    seen = accepted if there is None else there
-    return Checks(accepted, seen, max(accepted - seen, 0), max(seen - sent.count, 0))
+def _of_publishes(sent: Sent) -> list[str]:
+    """What went wrong with them."""
+    failed = [f"the run ended before its time: {sent.broken}"] if sent.broken else []
+    failed += [
+        f"publishes were refused: {count:,} with {code}" for code, count in sent.codes.items()
+    ]
+    if unanswered := sent.count - sent.answered:
+        failed.append(f"{unanswered:,} publishes were not answered")
+    return failed
 
 
-def _checks(plan: Plan, sent: Sent, received: Received) -> Checks:
-    """Without what was refused to its publisher, which had not to come."""
-    lost = 0
-    for publisher, refused in enumerate(sent.refused):
-        missing = [(start, stop) for who, start, stop in received.missing if who == publisher]
-        lost += lost_of(missing, refused)
-    receivers = 1 if plan.subscription is not None else plan.subscribers
-    due = received.checks.expected - sum(map(len, sent.refused)) * receivers
-    return dataclasses.replace(received.checks, expected=due, lost=lost)
+def _ended_early(plan: Plan, sent: Sent) -> str:
+    """That it measured less long than it was asked to, since it was to send no more."""
+    if sent.count < plan.max_messages or sent.seconds >= plan.seconds * EARLY_SHARE:
+        return ""
+    return (
+        f"after {sent.count:,} messages, which is --max-messages: {sent.seconds:,.1f} s were measured, not "
+        f"{plan.seconds:,.1f}"
+    )
 
 
 def _of_latencies(name: str, latencies: Latencies) -> dict[str, float]:
@@ -143,53 +164,85 @@ def of_reading(caught: CaughtUp) -> Outcome:
         "received_per_s": caught.count / caught.seconds,
         "received_bytes_per_s": caught.bytes_read / caught.seconds,
         "seconds": caught.seconds,
+        "gaps": float(caught.gaps),
     }
-    failed = verdict.of_checks(dataclasses.replace(caught.checks, seen=1))
+    failed = verified.of_checks(caught.checks)
+    if caught.gaps:
+        failed.append(
+            f"gaps: {caught.gaps:,} times the server said that it does not have what was asked for"
+        )
     if caught.closed:
         failed.append(f"{caught.closed:,} subscribers were disconnected")
     invalid = [] if caught.count else ["nothing was received"]
     if verdict.was_limit(caught.cores):
         cores = f"{caught.cores:.2f} of a core"
         invalid.append(f"the generator was the limit: the process that reads used {cores}")
-    load = {"busiest_process_cores": round(caught.cores, 3)}
-    checks = caught.checks
-    return Outcome(figures | {"gaps": float(caught.gaps)}, checks, load, invalid, failed)
+    unverified = []
+    if caught.not_reached:
+        unverified.append(
+            f"{caught.not_reached:,} of {caught.checks.expected:,} deliveries had not come when it ended: "
+            "--duration gives more time"
+        )
+    return Outcome(
+        figures,
+        caught.checks,
+        {"busiest_process_cores": round(caught.cores, 3)},
+        invalid,
+        failed,
+        unverified,
+        caught.not_reached,
+        work={
+            "messages": caught.messages,
+            "message_bytes": round(caught.bytes_read / max(caught.count, 1)),
+        },
+    )
 
 
 def result_of(
     options: BenchOptions, outcome: Outcome, said: dict[str, Any], *, cut_short: bool
 ) -> Result:
     """The outcome, judged."""
-    checks = {
-        "expected": outcome.checks.expected,
-        "seen": outcome.checks.seen,
-        "lost": outcome.checks.lost,
-        "duplicates": outcome.checks.duplicates,
-        "out_of_order": outcome.checks.disordered,
-    }
     figures = {name: round(value, 3) for name, value in outcome.figures.items()}
+    kind = "invalid" if outcome.invalid else "failed" if outcome.failed else "valid"
+    if kind == "valid" and outcome.unverified:
+        kind = "unverified"
     main = "stored" if options.command == "pub" else "received"
+    return Result(
+        schema=SCHEMA,
+        command=options.command,
+        verdict=kind,
+        work=work_of(options) | outcome.work,
+        conditions=said,
+        figures=figures,
+        checks={
+            "expected": outcome.checks.expected,
+            "seen": outcome.checks.seen,
+            "lost": outcome.checks.lost,
+            "duplicates": outcome.checks.duplicates,
+            "out_of_order": outcome.checks.disordered,
+            "unverified": outcome.not_reached,
+        },
+        load=outcome.load,
+        problems=[*outcome.invalid, *outcome.failed, *outcome.unverified],
+        slo_missed=missed(options.slo or (), _measured(figures, outcome, main), main),
+        cut_short=cut_short,
+        ended_early=outcome.ended_early,
+        refused=outcome.refused,
+        latencies={name: each.encoded() for name, each in outcome.latencies.items()},
+    )
+
+
+def _measured(figures: dict[str, float], outcome: Outcome, main: str) -> dict[str, float]:
+    """What objectives are of. What was not looked at may be lost, and nobody knows of a second one of it."""
     measured = {
         name.replace("_ms", "").replace("_", ".", 1): value
         for name, value in figures.items()
         if name.endswith("_ms")
     }
-    measured |= {"loss": checks["lost"], "duplicates": checks["duplicates"]}
-    measured |= {"disorder": checks["out_of_order"], "errors": figures.get("errors", 0.0)}
+    measured |= {"loss": outcome.checks.lost + outcome.not_reached}
+    counts = {"duplicates": outcome.checks.duplicates, "disorder": outcome.checks.disordered}
+    measured |= {name: n for name, n in counts.items() if n or not outcome.unverified}
+    if "errors" in figures:
+        measured["errors"] = figures["errors"]
     measured["rate"] = figures[f"{main}_per_s"]
-    kind = "invalid" if outcome.invalid else "failed" if outcome.failed else "valid"
-    return Result(
-        schema=SCHEMA,
-        command=options.command,
-        verdict=kind,
-        work=work_of(options),
-        conditions=said,
-        figures=figures,
-        checks=checks,
-        load=outcome.load,
-        problems=[*outcome.invalid, *outcome.failed],
-        slo_missed=missed(options.slo or (), measured, main),
-        cut_short=cut_short,
-        refused=outcome.refused,
-        latencies={name: each.encoded() for name, each in outcome.latencies.items()},
-    )
+    return measured

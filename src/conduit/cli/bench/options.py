@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from conduit.cli.bench.slo import Slo, parse_slo
 from conduit.cli.completion import topics
-from conduit.cli.values import DURATION, RATE_MAX, TIMEOUT, Parsed, Whole, parse_size
+from conduit.cli.values import DURATION, RATE_MAX, TIMEOUT, Parsed, Whole, parse_size, parse_start
 
 if TYPE_CHECKING:
     from conduit.protocol.frames import StartSpec
@@ -52,7 +53,22 @@ def parse_bytes(text: str) -> int:
     return size
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where reading begins: as it was said, which runs that can be compared have in common, and as a
+    `subscribe` frame has it."""
+
+    text: str
+    at: StartSpec
+
+
+def read_start(text: str) -> Start:
+    """Raises ValueError."""
+    return Start(text, parse_start(text, datetime.now(UTC)))
+
+
 RATE = Parsed("rate", parse_rate)
+START = Parsed("start", read_start)
 SIZE = Parsed("size", parse_bytes)
 SLO = Parsed("text", parse_slo)
 
@@ -69,7 +85,7 @@ class BenchOptions:
     subscribers: int = 0
     subscription: str | None = None
     ack: bool = False
-    start: StartSpec = "earliest"
+    start: Start = Start("earliest", "earliest")
     duration_s: float
     warmup_s: float = 0.0
     max_messages: int
@@ -158,7 +174,7 @@ def with_bounds(command: F) -> F:
                 type=Whole(1, MESSAGES_MAX),
                 default=1_000_000,
                 show_default=True,
-                help="It ends after so many.",
+                help="It ends after so many; `sub` reads no more of a topic.",
             ),
             click.option(
                 "--slo",

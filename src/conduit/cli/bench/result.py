@@ -10,6 +10,18 @@ import msgspec
 
 SCHEMA = "conduit.bench/v1"
 
+# What the figures depend on as well, and is known when a topic was read.
+READ = ("messages", "message_bytes")
+# By so much they may be otherwise.
+READ_SHARE = 0.1
+
+
+_MEANS = {
+    "invalid": "its figures do not count",
+    "failed": "something was lost, doubled or refused",
+    "unverified": "not all of it was looked at",
+}
+
 
 class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One run. `docs/cli.md` describes the fields."""
@@ -17,7 +29,8 @@ class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
     schema: str
     command: str
     verdict: str
-    """`valid`, `invalid`: the figures do not count, or `failed`: something was lost, doubled or refused."""
+    """`valid`; `invalid`: the figures do not count; `failed`: something was lost, doubled or refused; or
+    `unverified`: not all was looked at."""
     work: dict[str, Any]
     conditions: dict[str, Any]
     figures: dict[str, float]
@@ -26,6 +39,7 @@ class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
     problems: list[str] = []
     slo_missed: list[str] = []
     cut_short: bool = False
+    ended_early: str = ""
     refused: dict[str, int] = {}
     latencies: dict[str, str] = {}
     compared: list[dict[str, Any]] | None = None
@@ -57,7 +71,40 @@ def check_same_work(old: Result, command: str, work: dict[str, Any]) -> None:
         raise click.UsageError(
             f"--compare: that run was bench {old.command}, and this is {command}"
         )
-    other = _differences(old.work, work)
+    asked = {name: value for name, value in old.work.items() if name not in READ}
+    _refuse(_differences(asked, work))
+
+
+def check_same_read(old: Result, new: Result) -> None:
+    """The same of what a topic had, which is known afterwards: a tenth more or less is no other work."""
+    _refuse(_other_read(old, new))
+
+
+def is_same_read(old: Result, new: Result) -> bool:
+    """Whether `check_same_read` has nothing against it."""
+    return not _other_read(old, new)
+
+
+def _other_read(old: Result, new: Result) -> list[str]:
+    return _differences(*(_of_read(each, old, new) for each in (old, new)))
+
+
+def _of_read(result: Result, old: Result, new: Result) -> dict[str, Any]:
+    """Without what is nearly the same in both."""
+    return {
+        name: value
+        for name, value in result.work.items()
+        if name in READ and not _is_near(old.work.get(name), new.work.get(name))
+    }
+
+
+def _is_near(one: object, other: object) -> bool:
+    if not (isinstance(one, int | float) and isinstance(other, int | float)):
+        return one == other
+    return abs(one - other) <= READ_SHARE * max(one, other)
+
+
+def _refuse(other: list[str]) -> None:
     if other:
         raise click.UsageError(f"--compare: that run did other work: {'; '.join(other)}")
 
@@ -76,11 +123,16 @@ def other_conditions(old: Result, new: Result) -> list[str]:
     skipped = ("date", "load_average")
     was = {name: value for name, value in old.conditions.items() if name not in skipped}
     now = {name: value for name, value in new.conditions.items() if name not in skipped}
-    found = _differences(was, now)
+    found = _differences(
+        *({name: each.work[name] for name in READ if name in each.work} for each in (old, new))
+    )
+    found += _differences(was, now)
     if old.verdict != "valid":
-        found.append(f"that run was {old.verdict}: its figures do not count")
+        found.append(f"that run was {old.verdict}: {_MEANS.get(old.verdict, 'unknown here')}")
     if old.cut_short:
         found.append("that run was cut short")
+    if old.ended_early:
+        found.append(f"that run ended {old.ended_early}")
     return found
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -21,9 +21,11 @@ from conduit.cli.bench.place import subscription_for, target, topic_for
 from conduit.cli.exits import Exit
 from conduit.cli.output import json_text, note, pick
 from conduit.cli.server import Server
-from conduit.client import AsyncConduit
+from conduit.client import AsyncConduit, ClientError
+from conduit.client.models import Topic
+from conduit.errors import ConduitError
 from conduit.load import catching_up, publishing, receiving
-from conduit.load.catching_up import CaughtUp, Reading
+from conduit.load.catching_up import CaughtUp, Own, Reading
 from conduit.load.plan import LEAD_S, RECEIVED, SENT, STOP, Plan
 from conduit.load.process import Counters, Load, counters
 from conduit.load.publishing import Sent
@@ -38,6 +40,10 @@ DRAIN_S = 10.0
 QUIET_S, QUIET_AFTER_ACKS_S = 0.3, 1.5
 # Of a durable one that is 30 s: a run does not wait for it.
 _LOOK_EVERY_S = 0.1
+# What was published is read afterwards; who reads less in a second is not waited for.
+READ_BACK_MIN_PER_S = 2_000
+# For a server to say what it is.
+ANSWER_WITHIN_S = 10.0
 # For processes to start and their connections to be made.
 READY_WITHIN_S = 120.0
 
@@ -57,8 +63,7 @@ class Bench:
     async def run(self, client: AsyncConduit) -> None:
         """Measure, print, and end with the exit code of what was found. Cancelling cuts it short once it
         sends; what was measured is printed then."""
-        said = conditions(await client.health(), f"{self._at.host}:{self._at.port}")
-        await client.check_ready()
+        said = await self._conditions(client)
         for line in lines(said, work_of(self._options)):
             (text.show if self._format == "table" else note)(line)
         async with AsyncExitStack() as stack:
@@ -67,27 +72,44 @@ class Bench:
             outcome = await self._measure(client, topic)
         result = result_of(self._options, outcome, said, cut_short=self._cut_short)
         self._show(result)
+        if self._old is not None:
+            results.check_same_read(self._old, result)
         if self._cut_short:
             raise click.exceptions.Exit(Exit.INTERRUPTED)
         if not result.is_good:
             raise click.exceptions.Exit(Exit.CHECK_FAILED)
+
+    async def _conditions(self, client: AsyncConduit) -> dict[str, Any]:
+        where = f"{self._at.host}:{self._at.port}"
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                said = conditions(await client.health(), where)
+                await client.check_ready()
+        except TimeoutError:
+            raise ConduitError(
+                f"{where} has not said within {ANSWER_WITHIN_S:.0f} s whether it is healthy",
+                code="connection_failed",
+            ) from None
+        return said
 
     async def _measure(self, client: AsyncConduit, topic: str) -> Outcome:
         with bar() as show:
             if self._options.command == "sub":
                 return of_reading(await self._read(client, topic, show))
             plan = self._plan(topic)
+            before = await client.topics.get(topic)
             sent, received = await self._load(plan, show)
-            stored = None
-            if self._options.topic is None:
-                stored = (await client.topics.get(topic)).last_seq
-            return of_run(plan, sent, received, stored)
+            read = None
+            if received is None:
+                read = await self._read_back(client, before, (plan, sent), show)
+            return of_run(plan, sent, received, read)
 
     def _show(self, result: results.Result) -> None:
         if self._old is not None:
             for line in results.other_conditions(self._old, result):
                 note(f"compared with other conditions: {line}")
-            result.compared = results.compare(self._old, result)
+            if results.is_same_read(self._old, result):
+                result.compared = results.compare(self._old, result)
         if self._format == "table":
             click.echo()
             for line in text.lines(result):
@@ -162,18 +184,22 @@ class Bench:
             try:
                 await asyncio.sleep(_LOOK_EVERY_S)
             except asyncio.CancelledError:
-                task = asyncio.current_task()
-                assert task is not None
-                task.uncancel()
-                self._cut_short = True
+                self._cut()
                 board[STOP] = 1
-                if sys.stderr.isatty():
-                    # Not behind the ^C that the terminal shows.
-                    click.echo(file=sys.stderr)
-                note("ending; what was measured so far follows")
         result = load.result()
         assert isinstance(result, kind)
         return result
+
+    def _cut(self) -> None:
+        """Have what is measured so far be the end."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        self._cut_short = True
+        if sys.stderr.isatty():
+            # Not behind the ^C that the terminal shows.
+            click.echo(file=sys.stderr)
+        note("ending; what was measured so far follows")
 
     # One that reads ---------------------------------------------------------------------------------
 
@@ -183,12 +209,41 @@ class Bench:
         reading = Reading(
             self._at,
             topic,
-            _plain(options.start),
+            _plain(options.start.at),
             found.last_seq,
             options.subscribers,
             options.duration_s,
             options.subscription,
+            options.max_messages,
         )
+        return await self._caught_up(reading, show)
+
+    async def _read_back(
+        self, client: AsyncConduit, before: Topic, run: tuple[Plan, Sent], show: Show
+    ) -> CaughtUp | str:
+        """What the topic has now of the run; or why that is not known."""
+        plan, sent = run
+        try:
+            found = await _found(client, plan.topic)
+            if found.epoch != before.epoch:
+                return "it was deleted meanwhile, and made anew"
+            reading = Reading(
+                self._at,
+                plan.topic,
+                {"seq": before.last_seq + 1, "epoch": before.epoch},
+                found.last_seq,
+                subscribers=1,
+                seconds=DRAIN_S + (found.last_seq - before.last_seq) / READ_BACK_MIN_PER_S,
+                own=Own(plan.fields, sent.settled),
+            )
+            return await self._caught_up(reading, show)
+        except ConduitError as error:
+            return error.detail
+        except asyncio.CancelledError:
+            self._cut()
+            return "it was ended before"
+
+    async def _caught_up(self, reading: Reading, show: Show) -> CaughtUp:
         board = counters(RECEIVED + 1)
         began = time.monotonic()
         with Load(catching_up.catch_up, reading, board) as load:
@@ -196,12 +251,21 @@ class Bench:
             load.go()
 
             def look() -> None:
-                show("reading", time.monotonic() - began, options.duration_s, board[RECEIVED])
+                show("reading", time.monotonic() - began, reading.seconds, board[RECEIVED])
 
-            caught = await self._result(load, board, look, CaughtUp)
-        if not caught.is_complete and not self._cut_short:
-            note("time was up before all was read; --duration gives more")
-        return caught
+            return await self._result(load, board, look, CaughtUp)
+
+
+async def _found(client: AsyncConduit, topic: str) -> Topic:
+    """The topic after the run; a server that has ended may come again. Raises ClientError."""
+    until = time.monotonic() + DRAIN_S
+    while True:
+        try:
+            return await client.topics.get(topic)
+        except ClientError as error:
+            if not error.retryable or time.monotonic() > until:
+                raise
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _ready(load: Load) -> None:
@@ -210,6 +274,11 @@ async def _ready(load: Load) -> None:
         if load.has_news():
             break
         await asyncio.sleep(_LOOK_EVERY_S)
+    else:
+        raise ConduitError(
+            f"the connections of the run were not made within {READY_WITHIN_S:.0f} s",
+            code="connection_failed",
+        )
     load.wait_ready(within_s=0)
 
 

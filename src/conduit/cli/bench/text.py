@@ -21,6 +21,11 @@ _WAYS = {
 # Less of it is in no figure.
 HELD_SHOWN_S = 0.1
 
+_CAME = "came once and in order"
+_IS = {
+    "pub": "that was answered is in the topic, once and in order",
+    **dict.fromkeys(("e2e", "fanout", "sub"), _CAME),
+}
 _PARTS = ("p50", "p90", "p99", "p99.9", "max")
 
 
@@ -42,6 +47,8 @@ def lines(result: Result) -> Iterator[str]:
     said = [f"{checks['seen']:,} of {checks['expected']:,} {noun}"]
     parts = ("lost", "duplicates", "out_of_order")
     said += [f"{name.replace('_', ' ')} {checks[name]:,}" for name in parts]
+    if checks["unverified"]:
+        said.append(f"unverified {checks['unverified']:,}")
     if "errors" in result.figures:
         said.append(f"errors {result.figures['errors']:,.0f}")
     if result.figures.get("gaps"):
@@ -55,6 +62,8 @@ def lines(result: Result) -> Iterator[str]:
         )
     if result.cut_short:
         yield "cut short  by Ctrl-C: these are the figures until then"
+    if result.ended_early:
+        yield f"ended      {result.ended_early}"
     yield from _verdict(result)
 
 
@@ -110,7 +119,7 @@ def _verdict(result: Result) -> Iterator[str]:
         yield f"{bold(word)}: {result.problems[0]}"
         yield from (f"  {problem}" for problem in result.problems[1:])
     else:
-        yield f"{word}: the generator was not the limit, and everything came once and in order"
+        yield f"{word}: the generator was not the limit, and everything {_IS[result.command]}"
     if result.verdict == "invalid":
         yield (
             "  The figures do not count. A machine with less to do beside the run, a lower --rate, or fewer "
