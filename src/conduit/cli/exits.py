@@ -40,7 +40,7 @@ _MEANINGS = {
     Exit.NO_CONNECTION: "the server cannot be reached",
     Exit.INCOMPLETE: "time is up before `--count` was reached",
     Exit.CHECK_FAILED: "the server is not ready (`health`), a check has failed (`doctor`), a database is"
-    " damaged (`store check`), or a run of `bench` is invalid, lost something, or missed its `--slo`",
+    " damaged (`store check`), or a run of `bench` is invalid, failed or unverified, or missed its `--slo`",
     Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM)",
 }
 
