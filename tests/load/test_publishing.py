@@ -72,6 +72,12 @@ def test_a_connection_that_a_server_closes_unused_is_made_anew(monkeypatch: pyte
     assert (sent.count, sent.settled, sent.broken) == (4, [2, 1, 1], "")
 
 
+def test_a_connection_that_a_server_closes_behind_an_answer_is_made_anew_for_the_next():
+    with publishes(lambda _: STORED, closes=True) as port:
+        sent = published(plan(port, rate=8.0, seconds=0.5, publishers=1))
+    assert (sent.settled, sent.broken) == ([4], "")
+
+
 def test_a_connection_that_is_lost_ends_the_run_with_what_was_measured_until_then():
     what = PLAN.board()
     with publishes(lambda number: STORED if number < 4 else None) as port:
@@ -98,7 +104,7 @@ def test_a_server_that_refuses_and_closes_is_an_error_with_the_code_of_the_refus
         publishes(lambda _: refusal, closes=True) as port,
         pytest.raises(ConduitError, match="refused before: 1") as caught,
     ):
-        published(plan(port, publishers=1, seconds=60.0))
+        published(plan(port, publishers=1, rate=10.0, seconds=0.5))
     assert caught.value.code == "payload_too_large"
 
 

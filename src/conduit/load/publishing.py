@@ -140,6 +140,8 @@ class _Load:
                 wait(due - OPEN_AHEAD_NS)
                 self._open(sender)
             wait(due)
+            if not sender.is_open:
+                self._open(sender)
             if self._is_over:
                 sender.dues.pop()
                 return
@@ -195,7 +197,11 @@ class _Load:
         waiting = list(self._senders)
         while time.monotonic_ns() < end_ns and not self._is_over:
             for sender in waiting:
-                if board[SENT] >= plan.count or self._is_over:
+                if board[SENT] >= plan.count:
+                    return
+                if not sender.is_open:
+                    self._open(sender)
+                if self._is_over:
                     return
                 sender.send(sender.next(time.monotonic_ns()))
                 board[SENT] += 1
