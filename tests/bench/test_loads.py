@@ -1,12 +1,15 @@
 import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from bench import loads
 from bench.loads import Load, LoadError
 from tests.bench import work
+from tests.support.wait import until
 
 pytestmark = pytest.mark.process
 
@@ -80,6 +83,33 @@ def test_a_load_that_takes_too_long_is_an_error_and_is_ended():
         assert process.is_alive()
         assert time.monotonic() - began < 2
     assert process.exitcode == -9
+
+
+def test_a_load_ends_with_who_has_started_it():
+    program = (
+        "from bench.loads import Load\n"
+        "from tests.bench import work\n"
+        "if __name__ == '__main__':\n"
+        "    with Load(work.hangs) as load:\n"
+        "        load.wait_ready()\n"
+        "        print(load._process.pid, flush=True)\n"
+        "        load.result()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        load = int(started.stdout.readline())
+        os.kill(load, 0)
+        started.kill()
+    until(lambda: not _is_there(load))
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended may wait for somebody to ask for its exit code.
+    return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_loads_share_counters():

@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import logging
 import os
@@ -102,6 +103,38 @@ async def test_a_store_with_keys_whose_server_asks_for_none_is_told_of(
     await warn_of_open_keys(kit.store)
     assert "this store has 1 key and 1 tenant," in caplog.text
     assert "ENABLE_AUTH is not set" in caplog.text
+
+
+async def test_a_file_whose_key_is_of_no_use_is_told_of(tenancy, tmp_path, caplog):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=good), tenancy)
+    text = good.read_text().strip()
+    # As of a start that was killed while another server made the key.
+    bad.write_text(f"{text[:-6]}{'A' if text[-6] != 'A' else 'B'}{text[-5:]}\n")
+    caplog.clear()
+    for path in (good, tmp_path / "none", tmp_path):
+        await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=path), tenancy)
+    assert not caplog.records
+    await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=bad), tenancy)
+    assert f"the key in {bad} is not one of this store" in caplog.text
+    assert "ck_live_" not in caplog.text
+
+
+async def test_of_two_servers_at_once_the_one_that_made_it_says_where_it_is(
+    kit, tenancy, tmp_path, caplog
+):
+    other = await open_tenancy(kit.store, kit.clock, AuthOptions(), Slots(2))
+    paths = [tmp_path / "one", tmp_path / "two"]
+    await asyncio.gather(
+        *(
+            offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=path), one)
+            for path, one in zip(paths, (tenancy, other), strict=True)
+        )
+    )
+    (made,) = (path for path in paths if path.exists())
+    said = [record.getMessage() for record in caplog.records if "first admin" in record.message]
+    assert [str(made) in one for one in said] == [True]
+    await other.close()
 
 
 async def test_a_full_disk_leaves_no_key_that_nobody_has(tenancy, tmp_path, monkeypatch):

@@ -85,6 +85,28 @@ async def test_a_dump_that_is_restored_is_noticed_until_somebody_has_decided(dat
         assert (await store.topics())[0].epoch == "new"
 
 
+async def test_what_is_restored_under_a_server_gets_nothing_more_from_it(database_url, cluster):
+    async with opened(database_url) as store:
+        record = await given.topic(store)
+        await store.append([given.message(record.topic_id)])
+        await store.prove(16)
+        cluster.empty_database()
+        async with opened(database_url) as other:
+            # The same id, and all numbers are free again.
+            assert (await given.topic(other)).topic_id == record.topic_id
+            with pytest.raises(StoreUnavailable, match="restored under it"):
+                await store.prove(16)
+            for call in (
+                store.append([given.message(record.topic_id)]),
+                store.prove(16),
+                store.read(record.topic_id, 1, limit=9),
+                store.topics(),
+            ):
+                with pytest.raises(StoreUnavailable, match="started again"):
+                    await call
+            assert await other.read(record.topic_id, 1, limit=9) == []
+
+
 async def test_of_a_divided_log_each_database_is_looked_at(
     database_url, second_database_url, cluster
 ):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, MutableSequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from conduit.errors import ConduitError
@@ -101,6 +103,7 @@ def _main(pipe: Connection, function: Callable[..., Any], args: tuple[object, ..
     # These come to all processes of a terminal; the parent says when it is over.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     began = [time.monotonic(), cpu_s()]
 
     def ready() -> None:
@@ -116,6 +119,14 @@ def _main(pipe: Connection, function: Callable[..., Any], args: tuple[object, ..
         pipe.send(("refused", error))
     except BaseException:  # noqa: BLE001 - the root of a process: the parent raises it
         pipe.send(("error", traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    """Also if that is killed: nobody would end the load, or hear what comes of it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def cpu_s(whose: int = resource.RUSAGE_SELF) -> float:

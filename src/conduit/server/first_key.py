@@ -12,13 +12,16 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from conduit.core.access import KeyRecord
-from conduit.errors import ConfigError
+from conduit.errors import ConfigError, Unauthenticated, Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.settings import Settings
 from conduit.storage.access import AccessStore
 from conduit.tenancy.opening import Tenancy, make_first_key
+from conduit.tenancy.registry import Registry
 
 FILE_NAME = "conduit-admin-key"
+# A key and a line feed are less.
+FILE_MAX_BYTES = 1024
 
 logger = logging.getLogger(__name__)
 
@@ -31,23 +34,22 @@ def secret_of(secret: SecretStr | None) -> str | None:
 async def offer_first_key(settings: Settings, tenancy: Tenancy) -> KeyRecord | None:
     """Make it, if there is none, and say where it is; None: it was not made. Raises ConfigError if there is
     no place for it."""
-    path = settings.admin_key_file
+    path = settings.admin_key_file or _default_path(settings)
     if tenancy.registry.has_keys:
+        if path is not None:
+            _look_at(path, tenancy.registry)
         if not tenancy.registry.has_admin():
             logger.warning(
                 "no key with the scope admin is good, so nobody can make tenants or see all of the server: "
                 "`conduit store admin-key` makes one"
             )
         return None
-    if settings.default_api_key is not None and path is None:
+    if settings.default_api_key is not None and settings.admin_key_file is None:
         logger.info(
             "there is no operator's key, and with DEFAULT_API_KEY nobody makes tenants, or looks at nodes or "
             "drains them (conduit node): CONDUIT_ADMIN_KEY_FILE says where the next start puts one"
         )
         return None
-    if path is None and not sys.stderr.isatty():
-        database = settings.database_path
-        path = (Path() if database is None else database.parent) / FILE_NAME
     try:
         made = await make_first_key(tenancy, path, _show)
     except OSError as error:
@@ -58,11 +60,41 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> KeyRecord | N
                 "file of an earlier start can be removed if its key is of no use any more."
             ]
         ) from error
-    if path is not None:
+    if made is not None and path is not None:
         logger.warning(
             "the first admin key is in %s: take it from there, and remove the file", path
         )
     return made
+
+
+def _default_path(settings: Settings) -> Path | None:
+    """None: it is shown on the terminal."""
+    if sys.stderr.isatty():
+        return None
+    database = settings.database_path
+    return (Path() if database is None else database.parent) / FILE_NAME
+
+
+def _look_at(path: Path, registry: Registry) -> None:
+    """Say so of a file whose key counts for nothing, such as that of a start which was killed while another
+    server made the key. Nobody would know why it is refused."""
+    try:
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX_BYTES).strip()
+    except OSError:
+        return
+    try:
+        registry.authenticate(text)
+    except Unavailable:
+        return
+    except Unauthenticated:
+        logger.warning(
+            "the key in %s is not one of this store: the operator's key is another one, which another server "
+            "has made or which was made later; remove the file",
+            path,
+        )
 
 
 async def warn_of_open_keys(store: AccessStore) -> None:

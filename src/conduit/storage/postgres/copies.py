@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 
 _FACT = "copy"
 
+RESTORED = (
+    "its tables are others than those that this server was started with: a backup was restored under it, "
+    "or they were dropped. Nothing is stored or handed out until the server is started again; it then gives "
+    "all topics new epochs"
+)
+
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 _PLACE = """
 SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint AS database_oid,
        'conduit.topics'::regclass::oid::bigint AS table_oid,
        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint AS timeline
 """
+_TABLE = "SELECT to_regclass('conduit.topics')::oid::bigint"
 _SETTINGS = """
 SELECT name, setting FROM pg_settings
 WHERE name = ANY ('{synchronous_commit,synchronous_standby_names}') OR name LIKE 'recovery\\_target%'
@@ -69,6 +76,12 @@ async def why_copied(connection: Connection) -> str | None:
             return why
     await facts.keep(connection, _FACT, msgspec.json.encode(found))
     return None
+
+
+async def table_oid(connection: Connection) -> int | None:
+    """Of the table of topics, which is another one after a dump was restored; None if there is none."""
+    found: int | None = await connection.fetchval(_TABLE)
+    return found
 
 
 async def trust(connection: Connection) -> None:

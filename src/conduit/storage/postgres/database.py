@@ -73,14 +73,25 @@ class Database:
         self._lists: Pool | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._lane = asyncio.Lock()
+        self._refused: str | None = None
 
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> Connection:
         """A connection of its own; `terminate` it. Raises StoreUnavailable."""
+        self.check()
         options = self._options | {"timeout": timeout_s}
         try:
             return await asyncpg.connect(self._url, connection_class=_Stateless, **options)
         except Exception as error:
             raise _named(translated(error), self.where) from error
+
+    def refuse(self, why: str) -> None:
+        """From now on nothing is asked and nothing changed."""
+        self._refused = why
+
+    def check(self) -> None:
+        """Raises StoreUnavailable if it refuses all."""
+        if self._refused is not None:
+            raise StoreUnavailable.at(self.where, self._refused)
 
     async def probe(self) -> None:
         """Find out which database it is, and whether a pooler is in between, which shares its sessions.
@@ -187,6 +198,7 @@ class Database:
         *,
         changes: bool = False,
     ) -> T:
+        self.check()
         if pool is None:
             raise StoreUnavailable("the store is not open")
         return await self._to_its_end(

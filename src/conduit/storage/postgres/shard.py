@@ -58,6 +58,7 @@ class Shard:
         self.lane = Lane(self.database)
         self.claims = Claims(self.database, self.lane)
         self.presence = Presence()
+        self._table_oid: int | None = None
         self.nodes = PostgresNodes(self.database)
         self._writer = Writer(self.database, keys_window_s)
         self._extents = Extents()
@@ -85,6 +86,7 @@ class Shard:
         if (why := durability.why_open(self.settings)) is not None:
             logger.warning("row-level security does not keep tenants apart: %s", why)
         self.copied = await copies.why_copied(connection)
+        self._table_oid = await copies.table_oid(connection)
         # What is read from now on, topics and idempotency keys, has all of a killed predecessor's.
         await fence_all(connection)
 
@@ -154,7 +156,14 @@ class Shard:
 
     async def prove(self, size_bytes: int) -> None:
         """See `Appender.prove`."""
-        await self.database.prove(self.presence.prove, size_bytes)
+        await self.database.prove(self._prove, size_bytes)
+
+    async def _prove(self, connection: Connection, size_bytes: int) -> None:
+        """Also sees whether these are the tables that it was opened with."""
+        if await copies.table_oid(connection) != self._table_oid:
+            self.database.refuse(copies.RESTORED)
+            self.database.check()
+        await self.presence.prove(connection, size_bytes)
 
     async def read(self, page: reads.Page) -> list[Message]:
         """See `Store.read`."""

@@ -143,6 +143,7 @@ class Writer:
         except UnicodeEncodeError as error:
             raise translated(error) from error
         async with self._turn:
+            self._database.check()
             places = list[Appended]()
             stored = await self._stored(columns)
             if isinstance(stored, dict):
