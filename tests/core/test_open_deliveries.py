@@ -42,6 +42,14 @@ def test_a_cumulative_ack_settles_what_its_sender_has_up_to_the_number_and_nothi
     assert (delivery.floor, delivery.is_open(6)) == (5, True)
 
 
+def test_the_open_numbers_are_those_that_are_out_and_those_that_wait():
+    delivery = handed(5)
+    delivery.ack(2)
+    delivery.nack(4, 0.0, 30.0, "busy")
+    assert sorted(delivery.open_numbers()) == [1, 3, 4, 5]
+    assert list(machine().open_numbers()) == []
+
+
 def test_a_cumulative_ack_settles_what_its_sender_had_last_before_it_failed():
     delivery = handed(4)
     delivery.nack(1, 0.0, 30.0, "busy")

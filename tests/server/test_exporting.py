@@ -139,6 +139,7 @@ def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
         "rate": 0,
         "commit": 0,
         "ephemeral": 0,
+        "out": 0,
         "queue": 3,
         "export": 14,
     }

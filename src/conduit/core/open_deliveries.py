@@ -11,6 +11,8 @@ What is settled is in neither. Why a delivery goes from one place to the other i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry, Tally
 from conduit.core.runs import Runs
 
@@ -65,6 +67,12 @@ class OpenDeliveries:
         """The lowest unsettled number, or None."""
         lowest, other = self.runs.lowest, self.retries.lowest()
         return other if lowest is None or (other is not None and other < lowest) else lowest
+
+    def open_numbers(self) -> Iterator[int]:
+        """All of them, in no order. Nothing may change meanwhile."""
+        for run in self.runs:
+            yield from range(run.first, run.last + 1)
+        yield from self.retries.by_seq
 
     def history(self, seq: int) -> Retry | None:
         """Attempts and state of an open number, or None for one that is settled or not handed out."""

@@ -43,6 +43,7 @@ class Tracing:
             "rate": counts["rate"],
             "commit": counts["commit"],
             "ephemeral": counts["ephemeral"],
+            "out": counts["out"],
             "queue": exporting.full_count,
             "export": exporting.counts.failed_count,
         }

@@ -118,6 +118,7 @@ class Cursor:
         """Leave for good; whoever had something out has its credit back."""
         self._enter(State.CLOSED)
         self.losses.close()
+        self._left()
         self.delivery.forget()
         self.group.freed()
         self._source.close()
@@ -126,6 +127,19 @@ class Cursor:
         self._engine.feeds.detach(self.feed)
         self._engine.deadlines.unwatch(self)
         self._engine.progress.forget(self)
+
+    def seek(self, floor: int) -> None:
+        """Begin anew after `floor`, whatever is open; the store has been told already."""
+        self.losses.withdraw()
+        self._left()
+        self.delivery.seek(floor)
+        self.changed()
+        self._engine.turn.add(self)
+
+    def _left(self) -> None:
+        """What is open is about to be forgotten."""
+        if self._engine.traces is not None:
+            self._engine.traces.left(self)
 
     # Who calls ------------------------------------------------------------------------------------
 
@@ -167,7 +181,7 @@ class Cursor:
         stats = self._engine.stats
         handed_at = delivery.handed_at(seq) if stats.acks_to_time and verb.is_ack else None
         traces = self._engine.traces
-        traced = None if traces is None else traces.find(self.group, self.topic, seq)
+        traced = None if traces is None else traces.outs.find(self.group, self.topic, seq)
         outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:
             if traces is not None and traced is not None:
@@ -187,7 +201,7 @@ class Cursor:
         stats = self._engine.stats
         handed_at = self.delivery.handed_at(seq) if stats.acks_to_time else None
         traces = self._engine.traces
-        traced = [] if traces is None else traces.open_through(self, seq)
+        traced = [] if traces is None else traces.outs.open_in(self, seq)
         settled_count = self.delivery.ack_through(seq, holder)
         if traces is not None and traced:
             traces.settled_through(self, traced, ACKED)
@@ -316,6 +330,8 @@ class Cursor:
             is_lost = False
         retry = self.delivery.retries.by_seq.get(seq)
         if is_lost and self.group.is_handing and retry is not None and retry.holder == NOBODY:
+            if self._engine.traces is not None:
+                self._engine.traces.lost(self, seq)
             self.losses.again(seq)
             self.group.one_waits_less()
         self.pump()

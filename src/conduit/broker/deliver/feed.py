@@ -18,7 +18,7 @@ from conduit.broker.deliver.backlog import Backlog
 from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, MakeEntry
 from conduit.broker.deliver.index import MessageIndex
-from conduit.broker.deliver.live import LIVE_MAX_COUNT, WRITE_S, Follower, LiveSet
+from conduit.broker.deliver.live import LIVE_MAX_COUNT, WRITE_S, Follower, LiveSet, Written
 from conduit.broker.deliver.subscriber import Outlet
 from conduit.broker.deliver.traced import DeliveryTraces
 from conduit.broker.stats import Stats
@@ -194,7 +194,7 @@ class Feed:
             else:
                 turn.later(live)
 
-    def wrote(self, entries: list[Entry], now: float, times: int) -> None:
+    def wrote(self, live: LiveSet, entries: list[Entry], now: float, times: int) -> None:
         """See `Tail.wrote`."""
         tools = self._tools
         tools.backlog.live(self)
@@ -204,7 +204,8 @@ class Feed:
         tools.stats.delivered(entries, now, times)
         tools.turn.deferred_s += times * WRITE_S
         if tools.traces is not None:
-            tools.traces.wrote(self.topic, entries, now, times)
+            written = Written(times, live.settling_count)
+            tools.traces.wrote(self.topic, entries, now, written)
 
     def again(self, live: LiveSet) -> None:
         """See `Tail.again`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from conduit.broker.allowances import Allowance
 from conduit.broker.catalog import Topic
@@ -27,6 +27,21 @@ WRITE_S = 8e-6
 logger = logging.getLogger(__name__)
 
 
+class Written(NamedTuple):
+    """To how many something was written at once."""
+
+    times: int
+    settling_count: int
+    """Of these: whose deliveries are open until they are settled."""
+
+
+class Share(Held, Protocol):
+    """A follower's subscription."""
+
+    is_auto: bool
+    """Whether what is written is settled by that."""
+
+
 class Follower(Protocol):
     """Who follows a topic."""
 
@@ -34,7 +49,7 @@ class Follower(Protocol):
     """Belongs to the set that it is in; begins as None."""
 
     @property
-    def group(self) -> Held:
+    def group(self) -> Share:
         """Its subscription, as it waits for the rate of its tenant."""
 
     def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
@@ -58,8 +73,8 @@ class Tail(Protocol):
     def slice(self, from_seq: int, limit: int, to_seq: int | None) -> list[Entry]:
         """See `Feed.slice`."""
 
-    def wrote(self, entries: list[Entry], now: float, times: int) -> None:
-        """These were handed out to so many."""
+    def wrote(self, live: LiveSet, entries: list[Entry], now: float, times: int) -> None:
+        """These were handed out to so many of the set, all that are in it now."""
 
     def now(self) -> float:
         """On the clock of deadlines."""
@@ -84,6 +99,11 @@ class LiveSet:
     def whose(self) -> Allowance:
         """Its tenant; for those who let tenants take turns."""
         return self._tail.topic.allowance
+
+    @property
+    def settling_count(self) -> int:
+        """How many of those in it settle what they get."""
+        return sum(1 for follower in self.followers if not follower.group.is_auto)
 
     def run(self) -> None:
         """Bring all to the position of the feed, or so far as may be written in one go."""
@@ -132,7 +152,7 @@ class LiveSet:
                 logger.exception("a follower failed")
                 follower.fall_behind(first - 1)
         if written_count:
-            tail.wrote(entries, now, written_count)
+            tail.wrote(self, entries, now, written_count)
 
     def _allowed(
         self,

@@ -305,10 +305,7 @@ class Running:
         self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
-            cursor.losses.withdraw()
-            cursor.delivery.seek(floor)
-            cursor.changed()
-            self._engine.turn.add(cursor)
+            cursor.seek(floor)
             return
         self._take_unopened(topic.topic_id)
         self._account.moved(topic, floor)
