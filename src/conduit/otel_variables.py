@@ -38,7 +38,7 @@ class Sampling(NamedTuple):
 
 def refusals(given: Mapping[str, str]) -> list[str]:
     """A sentence for each thing that cannot work, where traces are wanted."""
-    found = [] if _is_installed() else [_MISSING]
+    found = [] if is_installed() else [_MISSING]
     found += [
         f"{name} is {given[name]!r}: Conduit sends traces by {_PROTOCOL} only; unset it, and name a port for "
         "that in the endpoint (a collector has 4318)."
@@ -100,7 +100,8 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _is_installed() -> bool:
+def is_installed() -> bool:
+    """Whether the extra is there, all of it that is needed."""
     try:
         return all(find_spec(name) is not None for name in _NEEDED)
     except ModuleNotFoundError:

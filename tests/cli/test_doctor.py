@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,15 @@ import msgspec
 import pytest
 
 from conduit.cli.checks import finding, machine, own, postgres, redis, sqlite
-from conduit.cli.checks.finding import Check, Finding, failure, in_thread, ok, run
+from conduit.cli.checks.finding import (
+    FINDINGS_MAX_COUNT,
+    Check,
+    Finding,
+    failure,
+    in_thread,
+    ok,
+    run,
+)
 from conduit.environment import load_settings, usable_settings
 from conduit.errors import StoreUnavailable
 
@@ -55,6 +65,16 @@ async def test_a_check_that_fails_hangs_or_has_a_fault_stops_no_other(
         ("c", "failure"),
         ("good", "ok"),
     ]
+
+
+async def test_of_many_findings_the_worst_are_shown_and_that_there_are_more() -> None:
+    async def many() -> list[Finding]:
+        return [*(ok("a", str(n)) for n in range(FINDINGS_MAX_COUNT)), failure("b", "x", "y")]
+
+    found = await run([Check("many", many)])
+    assert len(found) == FINDINGS_MAX_COUNT
+    assert [each.status for each in found[-2:]] == ["failure", "not looked at"]
+    assert found[-1].seen.startswith("2 more")
 
 
 async def test_what_rests_on_a_setting_that_cannot_be_used_is_not_called_good() -> None:
@@ -245,12 +265,12 @@ def test_a_database_that_loses_acks_fails_unless_that_is_allowed() -> None:
         ({"version": "6.0.1"}, {"maxmemory_policy": "noeviction"}, ["failure", "ok"]),
         ({"version": "7.2", "role": "replica"}, {}, ["ok", "failure", "not looked at"]),
         ({"version": "7.2"}, {}, ["ok", "not looked at"]),
-        ({}, {"maxmemory_policy": "allkeys-lru", "maxmemory": "9"}, ["ok", "warning"]),
-        ({}, {"maxmemory_policy": "allkeys-lru", "maxmemory": "0"}, ["ok", "ok"]),
+        ({}, {"maxmemory_policy": "allkeys-lru", "maxmemory": "9"}, ["not looked at", "warning"]),
+        ({}, {"maxmemory_policy": "allkeys-lru", "maxmemory": "0"}, ["not looked at", "ok"]),
         (
             {},
             {"maxmemory_policy": "noeviction", "maxmemory": "100", "used_memory": "95"},
-            ["ok", "warning"],
+            ["not looked at", "warning"],
         ),
     ],
 )
@@ -271,6 +291,42 @@ async def test_a_port_is_free_or_taken_by_another_program() -> None:
         (taken,) = await machine.port(load_settings(environ))
     (free,) = await machine.port(load_settings(environ))
     assert (taken.status, free.status) == ("failure", "ok")
+
+
+@asynccontextmanager
+async def answering(body: bytes) -> AsyncIterator[int]:
+    """A program that gives this answer to whatever is asked, in two parts; at the port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + body[:5])
+        await writer.drain()
+        writer.write(body[5:])
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"status": "ok"}', "failure"), (b"[]", "failure"), (b'{"name": "Conduit"}', "ok")],
+)
+async def test_a_program_that_is_well_is_no_conduit_by_that(body: bytes, status: str) -> None:
+    async with answering(body) as number:
+        settings = load_settings({"PORT": str(number), "CONDUIT_HOST": "127.0.0.1"})
+        (port,) = await machine.port(settings)
+        address = await machine._reached("NODE_ADDR", "x", "127.0.0.1", number)
+    assert (port.status, address.status) == (status, status)
+
+
+async def test_an_address_where_nobody_answers_is_good_only_if_it_is_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "CONNECT_TIMEOUT_S", 0.1)
+    for host, status in (("127.0.0.1", "ok"), ("192.0.2.1", "not looked at")):
+        assert (await machine._reached("NODE_ADDR", "x", host, 1)).status == status
 
 
 async def test_a_key_file_that_others_may_read_is_a_warning(tmp_path: Path) -> None:

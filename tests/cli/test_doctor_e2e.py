@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
 import pytest
 
+from conduit.cli.checks import postgres
 from conduit.cli.exits import Exit
 from tests.cli.command import Conduit, Done
 from tests.cli.terminal import Terminal
 from tests.support import secrets
 from tests.support.http import Api
-from tests.support.postgres import Cluster
+from tests.support.postgres import ADMIN, Cluster
 from tests.support.redis import RedisServer
 from tests.support.server import RunningServer, free_port
 
@@ -92,7 +94,8 @@ def test_a_server_by_its_address_is_looked_at_alone(server: RunningServer) -> No
     assert {each["of"] for some in found.values() for each in some} == {
         f"The server at {server.url}"
     }
-    assert found["ready"][0]["status"] == found["store"][0]["status"] == "ok"
+    for check in ("ready", "store", "authentication"):
+        assert found[check][0]["status"] == "ok", found[check]
 
 
 def test_both_are_looked_at_where_variables_name_a_server_and_set_one(
@@ -152,6 +155,19 @@ def test_postgresql_and_redis_are_asked_and_postgresql_stays_empty(
     assert redis.ask("DBSIZE") == 0
     gone = doctor(DATABASE_URL=url.replace("doctor", "no-such"))
     assert "does not exist" in by_check(gone)["PostgreSQL"][0]["seen"]
+
+
+async def test_connections_of_other_roles_are_counted_by_one_without_rights(
+    databases: tuple[Cluster, RedisServer],
+) -> None:
+    cluster, _ = databases
+    url = cluster.create_database("counted")
+    other = await asyncpg.connect(cluster.url("counted", ADMIN))
+    try:
+        found = await postgres.look(url)
+    finally:
+        await other.close()
+    assert found.connection_count >= 2
 
 
 @pytest.mark.parametrize("columns", [80, 200])

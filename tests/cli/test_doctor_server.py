@@ -9,7 +9,7 @@ import click
 import msgspec
 import pytest
 
-from conduit.cli.checks.asked import Answered
+from conduit.cli.checks.asked import NODES_MAX_COUNT, Answered
 from conduit.cli.checks.served import judge
 from conduit.cli.checks.shown import lines
 from conduit.client import ApiError, BadAnswer, ConnectionFailed, Node, WhoAmI
@@ -85,9 +85,11 @@ def test_where_all_is_well_all_is_ok() -> None:
 
 
 def test_who_asks_nobody_for_a_key_on_this_machine_alone_is_well() -> None:
-    auth = {"enabled": False, "open_to": "machine"}
-    url = "http://127.0.0.1:8080"
-    assert bad(url=url, certificate=None, health={**HEALTH, "auth": auth}) == []
+    auth = {"enabled": False, "open_to": "loopback", "pages": "named"}
+    here: dict[str, Any] = {"url": "http://127.0.0.1:8080", "certificate": None}
+    assert bad(**here, health={**HEALTH, "auth": auth}) == []
+    anybody = {**auth, "pages": "any"}
+    assert bad(**here, health={**HEALTH, "auth": anybody}) == [("browsers", "warning")]
 
 
 def test_how_exact_a_clock_is_is_not_said_better_than_it_is_known() -> None:
@@ -145,14 +147,40 @@ def test_a_server_that_does_not_answer_is_one_failure() -> None:
         ({"health": {**HEALTH, "auth": {"enabled": False, "open_to": "network"}}},
          [("authentication", "failure")]),
         # Through a proxy on the server's machine.
-        ({"health": {**HEALTH, "auth": {"enabled": False, "open_to": "machine"}}},
+        ({"health": {**HEALTH, "auth": {"enabled": False, "open_to": "loopback"}}},
          [("authentication", "failure")]),
         ({"health": {k: v for k, v in HEALTH.items() if k != "auth"},
           "who": msgspec.structs.replace(WHO, actor="anonymous")},
+         [("authentication", "failure")]),
+        ({"who": msgspec.structs.replace(WHO, actor="anonymous")},
+         [("authentication", "failure")]),
+        ({"health": {**HEALTH, "auth": {"enabled": False}}, "url": "http://127.0.0.1:8080",
+          "certificate": None}, [("authentication", "not looked at")]),
+        ({"health": {k: v for k, v in HEALTH.items() if k != "auth"}, "certificate": None,
+          "url": "http://localhost", "who": msgspec.structs.replace(WHO, actor="anonymous")},
          [("authentication", "not looked at")]),
-        ({"health": {**HEALTH, "store": {"kind": "sqlite", "durable": "no"}}},
+        ({"ready": ApiError("no", code="draining", status=503)}, [("ready", "failure")]),
+        ({"health": {**HEALTH, "ready": False}}, [("ready", "failure")]),
+        ({"health": {**HEALTH, "store": {"kind": "postgresql", "durable": "no"}}},
          [("store", "warning")]),
+        ({"health": {**HEALTH, "store": {"kind": "sqlite", "durable": True}}},
+         [("disk", "not looked at")]),
         ({"history": {"samples": []}}, [("store latency", "not looked at")]),
+        ({"history": {"samples": [{"messages_per_sec": 0.0, "publish_p99_ms": None}]}},
+         [("store latency", "not looked at")]),
+        ({"history": {"samples": [{"messages_per_sec": 5.0, "publish_p99_ms": 8.0}],
+                      "unanswered_count": 1}}, [("store latency", "not looked at")]),
+        ({"nodes": []}, [("nodes", "not looked at")]),
+        ({"nodes": [node(f"n{number}") for number in range(NODES_MAX_COUNT + 1)]},
+         [("nodes", "not looked at")]),
+        ({"nodes": [node(version="")]}, [("versions", "not looked at")]),
+        ({"nodes": [node(), node("n2", loop_lag_s=None)]}, [("loop lag", "not looked at")]),
+        ({"nodes": [node(lease_age_s=2.5), node("n2", lease_age_s=None)]},
+         [("leases", "warning"), ("leases", "not looked at")]),
+        ({"attention": {k: v for k, v in ATTENTION.items() if k != "is_fresh"}},
+         [("subscriptions", "not looked at")]),
+        ({"attention": {**ATTENTION, "unanswered_count": 2}},
+         [("subscriptions", "not looked at")]),
         ({"nodes": [node(), node("n2", lease_age_s=None)]}, [("leases", "not looked at")]),
         ({"attention": {"is_fresh": True}},
          [("subscriptions", "not looked at"), ("dead letters", "not looked at")]),
@@ -189,6 +217,17 @@ def test_what_is_wrong_with_a_server_is_one_line(
     changed: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     assert bad(**changed) == expected
+
+
+def test_of_nodes_only_those_that_serve_are_called_up() -> None:
+    some = [node("n2", state="draining"), node("n3", unanswered="no link")]
+    assert of(judge(answered(nodes=[node(), *some]), NOW), "nodes") == ["warning", "warning", "ok"]
+    assert of(judge(answered(nodes=some), NOW), "nodes") == ["warning", "warning"]
+
+
+def test_how_long_publishes_take_is_said_of_what_is_known() -> None:
+    (one,) = [each for each in judge(answered(), NOW) if each.check == "store latency"]
+    assert one.seen.endswith("the worst 5 s of the last 5s)")
 
 
 def test_subscriptions_in_trouble_are_named_a_few_of_each() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,8 +22,9 @@ T = TypeVar("T")
 ANSWER_TIMEOUT_S = 6.0
 # Nodes that are looked at.
 NODES_MAX_COUNT = 100
-# Of five seconds each: the last two minutes.
+# The last two minutes.
 HISTORY_COUNT = 24
+SAMPLE_S: Final = 5
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -64,16 +65,20 @@ async def look(client: AsyncConduit, version: str, *, has_key: bool) -> Answered
         found: list[Node] = []
         async for node in client.nodes.find():
             found.append(node)
-            if len(found) == NODES_MAX_COUNT:
+            # One more: that there are more is known by it.
+            if len(found) > NODES_MAX_COUNT:
                 break
         return found
+
+    async def history() -> dict[str, Any]:
+        return await client.figures.history(interval_s=SAMPLE_S, limit=HISTORY_COUNT)
 
     async with asyncio.TaskGroup() as group:
         who = group.create_task(_answer(when))
         health = group.create_task(_answer(client.health))
         ready = group.create_task(_answer(client.check_ready))
         stats = group.create_task(_answer(client.stats))
-        lately = group.create_task(_answer(lambda: client.figures.history(limit=HISTORY_COUNT)))
+        lately = group.create_task(_answer(history))
         attentive = group.create_task(_answer(client.figures.attention))
         nodes = group.create_task(_answer(every_node))
         certificate = group.create_task(_answer(lambda: _certificate(client.url)))

@@ -47,11 +47,22 @@ def subscriptions(found: Attention) -> list[Finding]:
         seen = f"{_SAID.get(trouble, trouble)}: {named}" + (f", and {more:,} more" if more else "")
         kind = failure if trouble == "full" else warning
         told.append(kind(name, seen, _MEND.get(trouble, "look at it: `conduit subscription get`")))
-    if not found.get("is_fresh", True):
+    told += partial(name, found)
+    if found.get("is_fresh") is not True:
         age_s = found.get("age_s")
         age = "not yet" if age_s is None else f"{age_s:.0f} s ago"
         told.append(unseen(name, f"a node has looked at them last {age}: there may be more"))
     return told or [ok(name, "none lags that is paused, too slow, or has nobody attached")]
+
+
+def partial(check: str, found: dict[str, Any]) -> list[Finding]:
+    """Whether nodes are missing in an answer that is of all of them."""
+    count = found.get("unanswered_count", 0)
+    if not count:
+        return []
+    return [
+        unseen(check, f"{counted(count, 'node')} did not answer, so what is there is not known")
+    ]
 
 
 def _named(one: dict[str, Any]) -> str:

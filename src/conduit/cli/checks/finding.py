@@ -24,6 +24,7 @@ FINDINGS_MAX_COUNT = 20
 TEXT_MAX_CHARS = 600
 
 Status = Literal["ok", "warning", "failure", "not looked at"]
+_WORST_FIRST = ("failure", "warning", "not looked at", "ok")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -82,7 +83,21 @@ async def _one(check: Check, unusable: Collection[str]) -> Sequence[Finding]:
         names = " and ".join(missing)
         return [unseen(check.name, f"needs {names}, which cannot be used: see above")]
     async with asyncio.timeout(CHECK_TIMEOUT_S):
-        return (await check.work())[:FINDINGS_MAX_COUNT]
+        return _bounded(check.name, await check.work())
+
+
+def _bounded(name: str, found: Sequence[Finding]) -> Sequence[Finding]:
+    """Not too many, and the worst of them, in their order."""
+    if len(found) <= FINDINGS_MAX_COUNT:
+        return found
+    by_weight = sorted(
+        range(len(found)), key=lambda number: _WORST_FIRST.index(found[number].status)
+    )
+    kept = [found[number] for number in sorted(by_weight[: FINDINGS_MAX_COUNT - 1])]
+    return [
+        *kept,
+        unseen(name, f"{len(found) - len(kept)} more, none of them worse, are not shown"),
+    ]
 
 
 def _failed(name: str, error: BaseException) -> list[Finding]:

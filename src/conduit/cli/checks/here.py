@@ -32,10 +32,6 @@ async def _redis(of: Settings) -> Sequence[Finding]:
     return [] if of.redis_url is None else await redis.check(of.redis_url.get_secret_value())
 
 
-async def _extras(_of: Settings) -> Sequence[Finding]:
-    return await machine.extras()
-
-
 _TABLE = (
     _Row(
         "authentication",
@@ -51,7 +47,7 @@ _TABLE = (
     _Row("NODE_ADDR", machine.address, ("NODE_ADDR", "PORT", "INTERNAL_SECRET", *DATABASE)),
     _Row("open files", machine.files, ("CONDUIT_MAX_CONNECTIONS", *DATABASE)),
     _Row("key files", machine.key_files, ("CONDUIT_ADMIN_KEY_FILE", *DATABASE)),
-    _Row("extras", _extras),
+    _Row("extras", machine.extras, ("CONDUIT_TRACES",)),
 )
 
 

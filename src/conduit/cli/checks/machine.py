@@ -6,19 +6,16 @@ import asyncio
 import json
 import resource
 import socket
-from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
+from conduit import otel_variables
 from conduit.cli.checks.finding import Finding, failure, in_thread, ok, unseen, warning
 from conduit.cli.checks.own import is_loopback
 from conduit.settings import Settings
 
 CONNECT_TIMEOUT_S = 3.0
-# Of an answer to `GET /health`.
-HEALTH_MAX_BYTES = 65_536
-# What each extra brings, and what it is for.
-EXTRAS = {"otel": ("opentelemetry", "traces")}
+# Of an answer to `GET /`.
+INDEX_MAX_BYTES = 65_536
 # Rights of the group and of all others.
 OTHERS = 0o077
 
@@ -63,7 +60,7 @@ async def _port(check: str, host: str, number: int) -> Finding:
     # Whatever listens on all addresses is reached by loopback.
     where = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
-        answer = await _health(where, number)
+        is_ours = await _is_conduit(where, number)
     except ConnectionRefusedError:
         return (
             ok(check, f"{number} is free")
@@ -80,14 +77,14 @@ async def _port(check: str, host: str, number: int) -> Finding:
             f"{host}:{number}: {error.strerror or error}",
             "CONDUIT_HOST must be an address of this machine; 0.0.0.0 stands for all",
         )
-    if answer is not None and answer.get("status") == "ok":
+    if is_ours:
         return ok(
             check,
             f"{number} is taken by a Conduit; `conduit doctor --url http://{where}:{number}` looks at it",
         )
     return failure(
         check,
-        f"{number} is taken by another program",
+        f"{number} is taken by a program that does not answer as Conduit does",
         f"find out which (`ss -ltnp 'sport = :{number}'`) and stop it, or set another port",
     )
 
@@ -104,23 +101,29 @@ def _may_bind(host: str, number: int) -> bool:
     return True
 
 
-async def _health(host: str, number: int) -> dict[str, object] | None:
-    """What `/health` says there; None if what listens says nothing of the kind. Raises OSError."""
+async def _is_conduit(host: str, number: int) -> bool:
+    """Whether what listens there calls itself Conduit: that it is well is what others say, too. Raises
+    OSError if nothing does."""
     reader, writer = await asyncio.wait_for(
         asyncio.open_connection(host, number), CONNECT_TIMEOUT_S
     )
     try:
-        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = bytearray()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            head, _, body = (await reader.read(HEALTH_MAX_BYTES)).partition(b"\r\n\r\n")
-            with suppress(ValueError):
-                told = json.loads(body or await reader.read(HEALTH_MAX_BYTES))
-                return told if head.startswith(b"HTTP/1.1 200") and isinstance(told, dict) else None
+            while len(answer) < INDEX_MAX_BYTES and (part := await reader.read(INDEX_MAX_BYTES)):
+                answer += part
     except (TimeoutError, OSError):
-        pass
+        return False
     finally:
         writer.close()
-    return None
+    head, _, body = answer.partition(b"\r\n\r\n")
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return False
+    is_named = isinstance(told, dict) and told.get("name") == "Conduit"
+    return is_named and head.startswith(b"HTTP/1.1 200")
 
 
 async def address(of: Settings) -> list[Finding]:
@@ -155,27 +158,33 @@ async def address(of: Settings) -> list[Finding]:
                 "set NODE_ADDR to this machine's address in the network of the nodes",
             )
         ]
+    return [await _reached(name, f"{shown} is {addresses[0]}", addresses[0], int(number))]
+
+
+async def _reached(check: str, shown: str, host: str, number: int) -> Finding:
     try:
-        answer = await _health(addresses[0], int(number))
-    except (OSError, TimeoutError):
-        return [ok(name, f"{shown} is {addresses[0]}; nobody listens there now")]
-    if answer is None:
-        return [
-            failure(
-                name,
-                f"{shown} is {addresses[0]}, where another program answers",
-                "correct NODE_ADDR: it must lead to this node",
-            )
-        ]
-    return [ok(name, f"{shown} is {addresses[0]}, where a Conduit answers")]
+        if await _is_conduit(host, number):
+            return ok(check, f"{shown}, where a Conduit answers")
+    except OSError:
+        if await in_thread(lambda: _may_bind(host, 0)):
+            return ok(check, f"{shown}, an address of this machine; nobody listens there now")
+        return unseen(
+            check,
+            f"{shown}, which is no address of this machine, and nobody answers there: whether it leads to "
+            "this node is seen when the server runs",
+        )
+    return failure(
+        check,
+        f"{shown}, where a program answers that is not Conduit",
+        "correct NODE_ADDR: it must lead to this node",
+    )
 
 
-async def extras() -> list[Finding]:
-    """Which optional parts are installed."""
-    return [
-        ok("extras", f"{extra}: {'installed' if find_spec(package) else 'not installed'} ({what})")
-        for extra, (package, what) in EXTRAS.items()
-    ]
+async def extras(of: Settings) -> list[Finding]:
+    """Which optional parts are installed. That one is needed and missing is said with the settings."""
+    is_there, wanted = otel_variables.is_installed(), of.traces != "off"
+    installed = "installed" if is_there else "not installed"
+    return [ok("extras", f"otel: {installed} (traces{', which are on' if wanted else ''})")]
 
 
 async def key_files(of: Settings) -> list[Finding]:

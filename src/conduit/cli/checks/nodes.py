@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from conduit.cli.checks.asked import NODES_MAX_COUNT
 from conduit.cli.checks.finding import Finding, failure, ok, unseen, warning
 from conduit.cli.checks.refused import why_not
 from conduit.cli.output import duration_text
@@ -25,10 +26,17 @@ def nodes(found: Answered) -> list[Finding]:
     """Whether all are up, alike, in time, and linked."""
     if isinstance(found.nodes, ConduitError):
         return [*_unanswered(found.stats), unseen("nodes", why_not(found.nodes, "admin"))]
-    every = found.nodes
+    every = found.nodes[:NODES_MAX_COUNT]
     live = [each for each in every if each.state != "down"]
-    told = [*_absent(every), ok("nodes", f"{len(live)} up: {_names(live)}")]
-    return [*told, *_versions(live), *_leases(live), *_lags(live)]
+    well = [each for each in live if each.state != "draining" and not each.unanswered]
+    told = _absent(every)
+    if well:
+        told.append(ok("nodes", f"{len(well)} up: {_names(well)}"))
+    if not every:
+        told.append(unseen("nodes", "the server names none, not even itself"))
+    if len(found.nodes) > len(every):
+        told.append(unseen("nodes", f"there are more than {NODES_MAX_COUNT}: `conduit node ls`"))
+    return [*told, *_versions(live), *_leases(live), *_lags(live)] if live else told
 
 
 def _unanswered(stats: dict[str, Any] | ConduitError) -> list[Finding]:
@@ -82,7 +90,9 @@ def _absent(every: list[Node]) -> list[Finding]:
 def _versions(live: list[Node]) -> list[Finding]:
     by_version: dict[str, list[Node]] = {}
     for each in live:
-        by_version.setdefault(each.version, []).append(each)
+        by_version.setdefault(each.version or "unknown", []).append(each)
+    if set(by_version) == {"unknown"}:
+        return [unseen("versions", "no node has said it")]
     if len(by_version) < 2:
         return [ok("versions", f"all nodes are {version}") for version in by_version]
     seen = "; ".join(f"{version}: {_names(some)}" for version, some in sorted(by_version.items()))
@@ -97,6 +107,7 @@ def _versions(live: list[Node]) -> list[Finding]:
 
 def _leases(live: list[Node]) -> list[Finding]:
     late = [each for each in live if (each.lease_age_s or 0) > LEASE_LATE_S]
+    unknown = [each for each in live if each.lease_age_s is None]
     if late:
         return [
             warning(
@@ -104,22 +115,30 @@ def _leases(live: list[Node]) -> list[Finding]:
                 f"renewed late: {_names(late)}",
                 "look at the load of these machines and of the database: a lease is over after 3 s, and its "
                 "subscriptions go to other nodes",
-            )
+            ),
+            *_silent("leases", unknown),
         ]
     if len(live) < 2:
         return []
-    if unknown := [each for each in live if each.lease_age_s is None]:
-        return [unseen("leases", f"nothing is known of {_names(unknown)}")]
-    return [ok("leases", "all were renewed in the last 2 s")]
+    return _silent("leases", unknown) or [ok("leases", "all were renewed in the last 2 s")]
 
 
 def _lags(live: list[Node]) -> list[Finding]:
     known = [(each.loop_lag_s, each.id) for each in live if each.loop_lag_s is not None]
+    unknown = [each for each in live if each.loop_lag_s is None]
     if not known:
         return [unseen("loop lag", "no node has said it")]
+    return [_lag(known), *_silent("loop lag", unknown)]
+
+
+def _silent(check: str, some: list[Node]) -> list[Finding]:
+    return [unseen(check, f"nothing is known of {_names(some)}")] if some else []
+
+
+def _lag(known: list[tuple[float, str]]) -> Finding:
     lag_s, name = max(known)
     seen = f"up to {lag_s * 1000:.1f} ms, at {name}"
     do = "the node has more to do than one core can: add a node, or more workers (CONDUIT_WORKERS)"
     if lag_s >= LAG_FAILURE_S:
-        return [failure("loop lag", seen, do)]
-    return [warning("loop lag", seen, do) if lag_s >= LAG_WARNING_S else ok("loop lag", seen)]
+        return failure("loop lag", seen, do)
+    return warning("loop lag", seen, do) if lag_s >= LAG_WARNING_S else ok("loop lag", seen)

@@ -38,7 +38,9 @@ def access(of: Settings) -> list[Finding]:
     if of.enable_auth:
         found.append(ok("authentication", f"on; {where}"))
     elif is_local:
-        found.append(ok("authentication", f"off, and {where}: only this machine reaches it"))
+        found.append(
+            ok("authentication", f"off, and {where}: only this machine reaches it by its port")
+        )
     else:
         found.append(
             failure(
@@ -54,14 +56,7 @@ def access(of: Settings) -> list[Finding]:
             ok("browsers", "pages of any origin may call, each with a key or token of its own")
         )
     else:
-        found.append(
-            warning(
-                "browsers",
-                "CORS_ORIGIN is *, and no key is asked for: any page that somebody here opens can "
-                "use the server",
-                "set CORS_ORIGIN to the origins of your pages, as https://app.example",
-            )
-        )
+        found.append(any_page())
     if of.admin_port is not None and not is_loopback(of.admin_host):
         found.append(
             warning(
@@ -71,6 +66,15 @@ def access(of: Settings) -> list[Finding]:
             )
         )
     return found
+
+
+def any_page() -> Finding:
+    """Of a server that asks for no key, and whose pages are not named."""
+    return warning(
+        "browsers",
+        "CORS_ORIGIN is *, and no key is asked for: any page that somebody here opens can use the server",
+        "set CORS_ORIGIN to the origins of your pages, as https://app.example",
+    )
 
 
 def is_loopback(host: str) -> bool:

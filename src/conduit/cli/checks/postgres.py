@@ -20,7 +20,9 @@ SELECT current_setting('server_version') AS version,
   current_setting('transaction_read_only') = 'on'
     AND current_setting('default_transaction_read_only') = 'on' AS is_read_only,
   current_setting('max_connections')::int AS connection_max_count,
-  (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS connection_count,
+  -- Of other roles' connections a role without rights sees no more than that they are there.
+  (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL
+     AND coalesce(backend_type, 'client backend') = 'client backend') AS connection_count,
   current_setting('synchronous_standby_names') <> '' AS has_standby,
   current_setting('synchronous_commit') AS synchronous_commit,
   pg_database_size(current_database()) AS size_bytes,

@@ -103,7 +103,7 @@ def _version(where: str, version: str) -> Finding:
     except ValueError:
         number = ()
     if not number:
-        return ok(CHECK, f"{where} answers, and does not say its version")
+        return unseen(CHECK, f"{where} answers, and does not say its version, nor what it is")
     if number < OLDEST:
         return failure(CHECK, f"{where} is version {version}", "use Redis or Valkey 6.2 or later")
     return ok(CHECK, f"{where} answers: version {version}")

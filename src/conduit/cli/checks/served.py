@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from conduit.cli.checks.asked import Answered
-from conduit.cli.checks.attentive import dead_letters, quotas, subscriptions
+from conduit.cli.checks.asked import SAMPLE_S, Answered
+from conduit.cli.checks.attentive import dead_letters, partial, quotas, subscriptions
 from conduit.cli.checks.finding import Finding, failure, ok, unseen, warning
 from conduit.cli.checks.nodes import nodes
-from conduit.cli.checks.own import is_loopback
+from conduit.cli.checks.own import any_page, is_loopback
 from conduit.cli.checks.postgres import judge_clock
 from conduit.cli.checks.refused import why_not
 from conduit.cli.output import duration_text, size_text
@@ -99,15 +98,15 @@ def _there(found: Answered, health: dict[str, Any]) -> list[Finding]:
 
 def _ready(found: Answered, health: dict[str, Any]) -> list[Finding]:
     why = health.get("not_ready")
-    if health.get("ready") is True:
-        return [ok("ready", "it takes requests")]
-    if why is None and found.ready is None:
-        return [ok("ready", "it takes requests")]
     if why is not None:
         code, detail = why.get("code", ""), why.get("detail", "")
-    else:
-        assert found.ready is not None
+    elif found.ready is not None:
+        # Also where the other answer was a better one: it was another moment, or another server.
         code, detail = found.ready.code, found.ready.detail
+    elif health.get("ready") is False:
+        code, detail = "unavailable", "it does not say why"
+    else:
+        return [ok("ready", "it takes requests")]
     do = {
         "draining": "`conduit node undrain NODE` has it serve again, if that was not meant",
         "shutting_down": "wait: it stops, and whatever runs it starts it again",
@@ -143,31 +142,34 @@ def store(health: dict[str, Any], who: object = None) -> list[Finding]:
             told.append(failure("disk", f"{seen}: publishes are refused when it is full", do))
         else:
             told.append(warning("disk", seen, do) if free < DISK_LOW_BYTES else ok("disk", seen))
+    elif kind == "sqlite":
+        told.append(unseen("disk", "the server does not say how much is free"))
     return told
 
 
 def latency(history: dict[str, Any] | ConduitError) -> list[Finding]:
-    """How long publishes wait for the store, at worst of the last two minutes."""
+    """How long publishes wait for the store, at worst of the last two minutes, or of what is known."""
+    name = "store latency"
     if isinstance(history, ConduitError):
-        return [unseen("store latency", why_not(history, "manage"))]
-    if not history.get("samples"):
-        return [unseen("store latency", "the server has no history yet: ask again in some seconds")]
-    taken = [
-        each["publish_p99_ms"]
-        for each in history.get("samples", ())
-        if each.get("publish_p99_ms") is not None
-    ]
-    if not any(each.get("messages_per_sec") for each in history.get("samples", ())):
-        return [ok("store latency", "nothing was published in the last two minutes")]
+        return [unseen(name, why_not(history, "manage"))]
+    samples = history.get("samples")
+    if not samples:
+        return [unseen(name, "the server has no history yet: ask again in some seconds")]
+    lately = f"the last {duration_text(len(samples) * SAMPLE_S)}"
+    taken = [each["publish_p99_ms"] for each in samples if each.get("publish_p99_ms") is not None]
     if not taken:
-        return [unseen("store latency", "needs admin: it is known of all tenants together")]
+        is_idle = not any(each.get("messages_per_sec", True) for each in samples)
+        why = (
+            f"nothing was published in {lately}" if is_idle else "needs admin: it is of all tenants"
+        )
+        return [unseen(name, why)]
     worst = max(taken)
-    seen = f"publishes were answered within {worst:.0f} ms (p99, the worst 5 s of the last two minutes)"
+    seen = f"publishes were answered within {worst:.0f} ms (p99, the worst 5 s of {lately})"
     if worst <= PUBLISH_SLOW_MS:
-        return [ok("store latency", seen)]
+        return [ok(name, seen), *partial(name, history)]
     return [
         warning(
-            "store latency",
+            name,
             seen,
             "look at the database's disk and load; and whether one node gets more than it can do "
             "(`conduit top`)",
@@ -190,21 +192,16 @@ def authentication(found: Answered) -> list[Finding]:
                     "set ENABLE_AUTH=true, or CONDUIT_HOST=127.0.0.1",
                 )
             ]
-        if not is_from_here:
-            # By a proxy on the server's machine, say.
-            return [
-                failure(
-                    name,
-                    "off, and this address leads to it: whoever reaches that can read, publish and delete "
-                    "everything",
-                    "set ENABLE_AUTH=true, or have the proxy in front of it ask who comes",
-                )
-            ]
-        return [ok(name, "off, and only the server's own machine reaches it by its port")]
+        # It may come in by a proxy on the server's machine.
+        is_alone = is_from_here and auth.get("open_to") == "loopback"
+        if not is_alone:
+            return [_open(is_from_here=is_from_here)]
+        told = [ok(name, "off, and only the server's own machine reaches it by its port")]
+        return told if auth.get("pages") == "named" else [*told, any_page()]
     if isinstance(found.who, ConduitError) and found.who.code != "unauthenticated":
         return [unseen(name, found.who.detail)]
     if not isinstance(found.who, ConduitError) and found.who.actor == "anonymous":
-        return [unseen(name, "the server lets in who has no key, and does not say why")]
+        return [_open(is_from_here=is_from_here)]
     told = [ok(name, "on")]
     if parts.scheme == "http" and not is_from_here:
         told.append(
@@ -215,6 +212,18 @@ def authentication(found: Answered) -> list[Finding]:
             )
         )
     return told
+
+
+def _open(*, is_from_here: bool) -> Finding:
+    """Of a server that has let in who asks for this, without a key."""
+    name = "authentication"
+    if is_from_here:
+        return unseen(name, "off; the server does not say who else reaches it")
+    return failure(
+        name,
+        "off, and this address leads to it: whoever reaches that can read, publish and delete everything",
+        "set ENABLE_AUTH=true, or have the proxy in front of it ask who comes",
+    )
 
 
 def rights(who: WhoAmI | ConduitError, now: datetime, *, has_key: bool) -> list[Finding]:
@@ -311,9 +320,3 @@ def _about(seconds: float) -> str:
         if seconds >= unit_s:
             return duration_text(int(seconds / unit_s) * unit_s)
     return duration_text(seconds)
-
-
-def worst(found: Sequence[Finding]) -> str:
-    """The status of all of them together."""
-    order = ("failure", "warning", "not looked at", "ok")
-    return min((each.status for each in found), key=order.index, default="ok")
