@@ -9,6 +9,7 @@ from conduit.client import (
     ConnectionFailed,
     DeadLetterFilter,
     message,
+    rest,
 )
 from conduit.errors import InvalidRequest
 from tests.client.peer import DROP, answer, http_peer, problem
@@ -118,6 +119,19 @@ async def test_an_answer_of_another_kind_of_server_is_named_so() -> None:
     async with http_peer(answer(200, "hello")) as (url, _), AsyncConduit(url) as client:
         with pytest.raises(BadAnswer):
             await client.publish("t", 1)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_an_answer_that_is_larger_than_any_of_ours_is_not_read_to_its_end(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "ANSWER_MAX_BYTES", 1 << 20)
+    replies = (answer(status, "x" * ((1 << 20) + 1)), answer(200, RECEIPT))
+    async with http_peer(*replies) as (url, _), AsyncConduit(url) as client:
+        with pytest.raises(BadAnswer, match="more than 1 MiB"):
+            await client.publish("t", 1)
+        # What is left of it is no part of the next one.
+        await client.publish("t", 1)
 
 
 async def test_a_batch_is_one_request_and_its_messages_have_keys_of_their_own() -> None:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
 # Longer than the server may take to give up on its own store.
 ANSWER_TIMEOUT_S = 30.0
+# A page of messages is 4 MiB and one message more, which is as large as a frame at most.
+ANSWER_MAX_BYTES = (64 << 20) + (5 << 20)
 
 # What a proxy in front of the server says while there is no server behind it.
 _GATEWAY_STATUSES = frozenset({502, 503, 504})
@@ -97,7 +99,7 @@ class Rest:
         if self._http is None:
             self._http = _client(self._place)
         try:
-            answer = await self._http.request(
+            async with self._http.stream(
                 method,
                 path,
                 content=None if body is None else encoded(body),
@@ -105,14 +107,15 @@ class Rest:
                 if body is None
                 else {**headers, "content-type": "application/json"},
                 params={name: value for name, value in (query or {}).items() if value is not None},
-            )
+            ) as answer:
+                content = await _content(answer)
         except httpx2.TransportError as error:
             raise no_connection(f"no answer from {self._place.shown}", error) from error
         except httpx2.DecodingError as error:
             raise BadAnswer(f"the answer is not what Conduit would say: {error}") from error
         if answer.is_success:
-            return answer.content
-        raise _refusal(answer)
+            return content
+        raise _refusal(answer, content)
 
     async def get(self, path: str, model: type[T], query: dict[str, Any] | None = None) -> T:
         """GET, decoded. Raises as `send` does."""
@@ -121,6 +124,18 @@ class Rest:
     async def post(self, path: str, model: type[T], body: object = None) -> T:
         """POST, decoded. Raises as `send` does."""
         return decode(await self.send("POST", path, body), model)
+
+
+async def _content(answer: httpx2.Response) -> bytes:
+    """The body. Raises BadAnswer for one that is larger than any of Conduit's."""
+    content = bytearray()
+    async for part in answer.aiter_bytes():
+        content += part
+        if len(content) > ANSWER_MAX_BYTES:
+            raise BadAnswer(
+                f"the answer is not what Conduit would say: more than {ANSWER_MAX_BYTES >> 20} MiB"
+            )
+    return bytes(content)
 
 
 def _client(place: Place) -> httpx2.AsyncClient:
@@ -172,9 +187,9 @@ def refusal(status: int, body: bytes, retry_after: str | None) -> ApiError | Non
     return error
 
 
-def _refusal(answer: httpx2.Response) -> ApiError | BadAnswer | ConnectionFailed:
+def _refusal(answer: httpx2.Response, content: bytes) -> ApiError | BadAnswer | ConnectionFailed:
     status = answer.status_code
-    error = refusal(status, answer.content, answer.headers.get("retry-after"))
+    error = refusal(status, content, answer.headers.get("retry-after"))
     if error is not None:
         return error
     text = f"HTTP {status} from {answer.url.host}, without an error that Conduit would give"
