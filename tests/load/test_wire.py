@@ -42,3 +42,12 @@ def test_a_server_that_does_not_answer_is_an_error_of_the_connection(
         ended.set()
         thread.join()
     assert caught.value.code == "connection_failed"
+
+
+@pytest.mark.parametrize(
+    ("host", "header"),
+    [("::1", b"[::1]"), ("127.0.0.1", b"127.0.0.1"), ("a.example", b"a.example")],
+)
+def test_a_host_is_named_as_http_spells_it(host: str, header: bytes):
+    request = Target(80, host).request("/api/publish", b"{}")
+    assert b"\r\nHost: " + header + b"\r\n" in request

@@ -103,12 +103,13 @@ class _Load:
         plan, tally = self._plan, self.tally
         first = time.monotonic_ns() + int(LEAD_S * 1e9)
         self.board[SINCE] = tally.since_ns = first + int(plan.warm_up_s * 1e9)
-        began, cpu_s = time.monotonic(), time.process_time()
+        cpu_s = time.process_time()
         if plan.rate is None:
             self.send_in_turn(first)
         else:
             self.send_on_time(first)
-        cores = (time.process_time() - cpu_s) / (time.monotonic() - began)
+        # Until the first is due it sleeps.
+        cores = (time.process_time() - cpu_s) / max(LEAD_S, time.monotonic() - first / 1e9)
         self.finish(first)
         return self.sent(cores)
 

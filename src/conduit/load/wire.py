@@ -46,6 +46,11 @@ class Target:
     headers: str = dataclasses.field(default="", repr=False)
     is_tls: bool = False
 
+    @property
+    def name(self) -> str:
+        """The host as HTTP spells it: an address of IPv6 in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
     def connect(self) -> socket.socket:
         """A connection without Nagle's delay. Raises ConduitError."""
         try:
@@ -66,7 +71,7 @@ class Target:
         key = base64.b64encode(os.urandom(16)).decode()
         with self._answering(connection):
             connection.sendall(
-                f"GET {self.path}{path} HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\n"
+                f"GET {self.path}{path} HTTP/1.1\r\nHost: {self.name}\r\nUpgrade: websocket\r\n"
                 f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
                 f"{self.headers}\r\n".encode()
             )
@@ -121,7 +126,7 @@ class Target:
             b"Content-Length: %d\r\n\r\n%b"
             % (
                 (self.path + path).encode(),
-                self.host.encode(),
+                self.name.encode(),
                 self.headers.encode(),
                 len(body),
                 body,
