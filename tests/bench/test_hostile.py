@@ -141,8 +141,8 @@ def test_bystanders_of_an_attack_lose_nothing(name):
 )
 def test_another_tenant_loses_nothing_to_strangers_and_all_that_came_is_gone(name):
     attack = strangers.named(name, short=True)
-    # Who vanishes is not waited for at the end.
-    attack_s = 6.0 if attack.then is Then.VANISH else 2.0
+    # Who vanishes is missed four seconds later: not before the attack ends.
+    attack_s = 3.0 if attack.then is Then.VANISH else 2.0
     size = dataclasses.replace(NO_TIME, attack_s=attack_s, after_s=2.0)
     outcome = hostile._run("sqlite", name, short=True, size=size)
     figures = outcome.figures

@@ -49,6 +49,28 @@ async def test_what_was_acked_during_the_last_flush_is_stored_before_the_broker_
         assert [frame["ref"] for frame in peer.of("acked")] == ["one", "two"]
 
 
+@pytest.mark.parametrize("subscription", ["s", None])
+async def test_what_somebody_did_who_has_left_is_stored_soon(
+    bench: Bench, monkeypatch, subscription
+):
+    monkeypatch.setattr(progress, "FLUSH_INTERVAL_S", 3600)
+    connection, peer = await bench.subscribe("t", subscription=subscription)
+    await bench.publish_many("t", 2)
+    first, second = ids(peer)
+    connection.verbs.reject(Reject(first, reason="no"))
+    connection.verbs.ack(Ack(second))
+    await bench.rest()
+    assert await letters_count(bench.broker.store, "default", DeadFilter()) == 0
+    connection.close()
+    for _ in range(250):
+        if not bench.broker._engine.progress._has_work:
+            break
+        await asyncio.sleep(progress.SOON_S)
+    assert await letters_count(bench.broker.store, "default", DeadFilter()) == 1
+    if subscription:
+        assert await places(bench) == [(2, 2)]
+
+
 class MuteStore(FailingStore):
     """Its progress is written while it `fails`, and it does not say so."""
 

@@ -1,9 +1,10 @@
 """Writing down the progress of durable subscriptions, and dead letters, in group commits.
 
-What changed is collected and stored at most every 200 ms, or at once when somebody waits for it. After a
-crash what was settled in between is delivered again: duplicates, never losses. A death and the progress
-that counts it as settled are always in one commit, and so are the mark of a dead letter that was redriven and
-the progress that has its delivery open.
+What changed is collected and stored at most every 200 ms; soon when a subscriber leaves, since who comes
+after it may look for what it did; or at once when somebody waits for it. After a crash what was settled in
+between is delivered again: duplicates, never losses. A death and the progress that counts it as settled are
+always in one commit, and so are the mark of a dead letter that was redriven and the progress that has its
+delivery open.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from conduit.storage.base import Heard, Store
 logger = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S = 0.2
+# Of what somebody has settled who leaves: many who leave together share a commit, and nobody outruns it.
+SOON_S = 0.02
 # After a failure the store is given this long.
 RETRY_INTERVAL_S = 1.0
 # Failures after `stop`; then what is not stored is given up. With FLUSH_INTERVAL_S between two tries.
@@ -89,6 +92,7 @@ class ProgressWriter:
         self._stored_round = 0
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._is_soon = False
         self._is_stopping = False
         self._has_ended = False
         self._failed_count = 0
@@ -173,6 +177,12 @@ class ProgressWriter:
         """Have `run` call its `after` within the flush interval, even if there is nothing to store."""
         self._wake.set()
 
+    def soon(self) -> None:
+        """Somebody has left: what is marked is stored earlier."""
+        if self._marked and not self._is_soon:
+            self._is_soon = True
+            asyncio.get_running_loop().call_later(SOON_S, self._urgent.set)
+
     def stop(self) -> None:
         """Make `run` store what is marked by then, and return."""
         self._is_stopping = True
@@ -223,6 +233,7 @@ class ProgressWriter:
             pass
         self._wake.clear()
         self._urgent.clear()
+        self._is_soon = False
 
     def _end(self) -> None:
         """Nothing is stored any more: whoever waits for that is told so."""
