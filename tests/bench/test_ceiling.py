@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -61,6 +62,11 @@ def sent(
 def test_a_step_holds_if_none_fails_and_all_is_in_time(given, stored, holds, wrong):
     outcome = ceiling.outcome(given, stored, 0.5, 1.0)
     assert (outcome.figures["holds"], problems(outcome)) == (holds, wrong)
+
+
+def test_a_load_that_leaves_in_time_was_not_the_limit_however_busy_it_is():
+    busy = dataclasses.replace(sent(), cores=1.0)
+    assert problems(ceiling.outcome(busy, 100, 0.5, 1.0)) == []
 
 
 def test_what_is_answered_when_the_step_is_over_is_not_in_its_rate():
