@@ -264,12 +264,22 @@ def _limits_of(question: str, row: Row, knowledge: Knowledge) -> list[str]:
 
 def _limits(question: str, rows: Sequence[Row], knowledge: Knowledge) -> str:
     # Rows that one text is about stand together.
-    named: dict[str, list[str]] = {}
+    named: dict[str, list[Row]] = {}
     for row in rows:
         if texts := _limits_of(question, row, knowledge):
-            named.setdefault(prose(" ".join(texts)), []).append(f"*{_cell(row.name)}*")
-    said = [f"- {'; '.join(names)}: {text}" for text, names in named.items()]
+            named.setdefault(prose(" ".join(texts)), []).append(row)
+    said = [f"- {'; '.join(_names(about, rows))}: {text}" for text, about in named.items()]
     return "\n".join(["What limits each row:", "", *said]) if said else ""
+
+
+def _names(some: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """What they are called: all of a system on a store together, if they are among them."""
+    names: dict[str, None] = {}
+    for row in some:
+        alike = [each for each in rows if (each.system, each.store) == (row.system, row.store)]
+        is_whole = len(alike) > 1 and all(each in some for each in alike)
+        names[f"{row.system} · {row.store}" if is_whole else row.name] = None
+    return [f"*{_cell(name)}*" for name in names]
 
 
 def _repeat(rows: Sequence[Row]) -> str:
@@ -281,10 +291,16 @@ def _repeat(rows: Sequence[Row]) -> str:
     verified = f"In the rounds that count, {checked:,} messages or deliveries were verified. "
     return (
         (verified if checked else "")
-        + f"The runs took {took_s:,.0f} s. Repeat them with:\n\n```sh\n"
+        + f"The runs took {took_s:,.0f} s, {_where(lines)}. Repeat them with:\n\n```sh\n"
         + "\n".join(commands)
         + "\n```"
     )
+
+
+def _where(lines: Sequence[Line]) -> str:
+    """On which days, and machines."""
+    told = (f"on {each['date']} with {each['cpu']}" for each in (line["conditions"] for line in lines))
+    return _cell(" and ".join(dict.fromkeys(told)))
 
 
 def _method() -> str:

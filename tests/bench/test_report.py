@@ -237,7 +237,8 @@ def test_the_command_to_repeat_it_has_as_many_rounds():
 
 
 def test_what_was_verified_is_counted_where_rounds_count():
-    assert "15 messages or deliveries were verified. The runs took 14 s." in section("publish")
+    said = section("publish")
+    assert "15 messages or deliveries were verified. The runs took 14 s, on 20" in said
 
 
 def test_machine_and_versions_have_every_value_that_occurs():
@@ -353,3 +354,15 @@ def test_a_question_of_which_no_round_counts_is_a_page_too():
 )
 def test_prose_makes_no_html(text, expected):
     assert report.prose(text) == expected
+
+
+def test_all_rows_of_a_store_are_named_together_and_some_of_them_one_by_one():
+    (first,) = [
+        line
+        for line in made.lines()[:1]
+        if (line["question"], line["system"], line["store"]) == ("publish", "conduit", "memory")
+    ]
+    lines = [{**first, "work": {**first["work"], "clients": count}} for count in (1, 2, 3)]
+    rows = report.by_question(lines)["publish"]
+    assert report._names(rows, rows) == ["*conduit · memory*"]
+    assert report._names(rows[:2], rows) == [f"*{row.name}*" for row in rows[:2]]
