@@ -299,7 +299,9 @@ def _repeat(rows: Sequence[Row]) -> str:
 
 def _where(lines: Sequence[Line]) -> str:
     """On which days, and machines."""
-    told = (f"on {each['date']} with {each['cpu']}" for each in (line["conditions"] for line in lines))
+    told = (
+        f"on {each['date']} with {each['cpu']}" for each in (line["conditions"] for line in lines)
+    )
     return _cell(" and ".join(dict.fromkeys(told)))
 
 
