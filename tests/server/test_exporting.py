@@ -1,5 +1,6 @@
 """Spans of the broker to OpenTelemetry's SDK."""
 
+import logging
 import random
 import threading
 from collections.abc import Sequence
@@ -144,6 +145,40 @@ def test_a_collector_that_hangs_costs_spans_and_these_are_counted(
         "export": 14,
     }
     assert (tracing.sent_count, tracing.waiting_count) == (0, 0)
+
+
+class Moody(SpanExporter):
+    """A collector that is away for as many batches as it is told, and the SDK's words about that."""
+
+    def __init__(self, away: int) -> None:
+        self._away = away
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._away -= 1
+        if self._away < 0:
+            return SpanExportResult.SUCCESS
+        said = logging.getLogger("opentelemetry.exporter.otlp.proto.http._common")
+        said.warning("refused, again in %.2fs", 1.0)
+        said.error("failed to export")
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_collector_that_is_away_is_told_once_with_the_cause_and_once_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    exporting = Exporting("node", Sampling(), Moody(away=3))
+    for _ in range(5):
+        exporting.record(a_span())
+    exporting.close(30.0)
+    assert caplog.messages == [
+        "spans of traces cannot be sent to the collector, and are dropped: refused, again in 1.00s",
+        "spans of traces are sent again; 3 were dropped",
+    ]
 
 
 async def test_a_message_of_the_broker_is_one_trace() -> None:

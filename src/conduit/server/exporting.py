@@ -39,17 +39,42 @@ _NAME = "conduit"
 _SCOPE = InstrumentationScope(_NAME, __version__)
 _OK = Status(StatusCode.UNSET)
 
+# The SDK says of each batch, and of each try, that it could not be sent: twenty lines a minute.
+_SAID = logging.getLogger("opentelemetry.exporter.otlp")
+
 logger = logging.getLogger(__name__)
 
 
+class _Causes(logging.Handler):
+    """What the SDK's exporter says, and the log need not hear from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The first is nearest to the cause."""
+        self._first = self._first or record.getMessage()
+
+    def take(self) -> str:
+        """What it has said first since the last time, or nothing."""
+        first, self._first = self._first, ""
+        return first
+
+
 class Counted(SpanExporter):
-    """Counts what goes through an exporter. Its thread writes the counts, and others read them."""
+    """Counts what goes through an exporter, and says when that begins to fail and when it works again. Its
+    thread writes the counts, and others read them."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self.taken_count = 0
         self.sent_count = 0
         self.failed_count = 0
+        self._lost_count = 0
+        self._causes = _Causes()
+        _SAID.addHandler(self._causes)
+        _SAID.propagate = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """See `SpanExporter.export`."""
@@ -62,11 +87,26 @@ class Counted(SpanExporter):
                 self.sent_count += len(spans)
             else:
                 self.failed_count += len(spans)
+            self._tell(len(spans), is_sent=result is SpanExportResult.SUCCESS)
         return result
+
+    def _tell(self, count: int, *, is_sent: bool) -> None:
+        cause = self._causes.take()
+        if not is_sent:
+            if not self._lost_count:
+                logger.warning(
+                    "spans of traces cannot be sent to the collector, and are dropped: %s", cause
+                )
+            self._lost_count += count
+        elif self._lost_count:
+            logger.info("spans of traces are sent again; %d were dropped", self._lost_count)
+            self._lost_count = 0
 
     def shutdown(self) -> None:
         """See `SpanExporter.shutdown`."""
         self._exporter.shutdown()
+        _SAID.removeHandler(self._causes)
+        _SAID.propagate = True
 
 
 class Exporting:
