@@ -370,6 +370,11 @@ def test_a_server_that_tells_something_else_of_itself_is_measured():
     assert (said["store"], said["nodes"]) == (None, 1)
 
 
+def test_a_file_without_an_end_is_not_read_to_its_end():
+    with pytest.raises(click.UsageError, match="too large"):
+        results.read("/dev/zero")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema":"x"}'])
 def test_what_is_no_result_is_not_compared_with(tmp_path: Path, text: str):
     (tmp_path / "x.json").write_text(text)

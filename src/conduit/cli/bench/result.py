@@ -9,6 +9,8 @@ import click
 import msgspec
 
 SCHEMA = "conduit.bench/v1"
+# A result with three histograms has tens of kilobytes.
+MAX_BYTES = 4 * 1024 * 1024
 
 # What the figures depend on as well, and is known when a topic was read.
 READ = ("messages", "message_bytes")
@@ -53,7 +55,11 @@ class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
 def read(path: str) -> Result:
     """The result in a file. Raises click.UsageError."""
     try:
-        result = msgspec.json.decode(Path(path).read_bytes(), type=Result)
+        with Path(path).open("rb") as file:
+            document = file.read(MAX_BYTES + 1)
+        if len(document) > MAX_BYTES:
+            raise click.UsageError(f"{path} is too large for the result of a run")
+        result = msgspec.json.decode(document, type=Result)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
