@@ -31,7 +31,7 @@ UNSTORED_S = 0.2 + 0.3
 QUIET_S = 5.0
 _DELIVERY = re.compile(
     rb'"message_id":"([0-9a-f-]{36})","topic":"[^"]*","payload":\{"n":(\d+),[^}]*\},'
-    rb'"published_at":"[^"]*","seq":\d+,"attempt":(\d+)[,}]'
+    rb'"published_at":"[^"]*","seq":\d+,"epoch":"[^"]*","attempt":(\d+)[,}]'
 )
 _ACKED = b'"type":"acked"'
 
