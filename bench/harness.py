@@ -13,6 +13,7 @@ import math
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,6 +21,7 @@ from typing import Any, TextIO
 from bench import machine
 from conduit.load import verdict
 from conduit.load.checks import Checks
+from conduit.load.process import LoadError
 
 
 @dataclasses.dataclass
@@ -87,7 +89,12 @@ def run(cases: Sequence[Case], rounds: int, out: TextIO | None, command: str) ->
 
 def _run_case(case: Case, number: int, command: str) -> dict[str, Any]:
     began = time.monotonic()
-    outcome = case.run()
+    try:
+        outcome = case.run()
+    except (LoadError, RuntimeError, OSError) as error:
+        # It takes no figures of the others.
+        traceback.print_exc()
+        outcome = Outcome({}, Checks(0, 0), problems=[f"it broke: {_last_line(error)}"])
     found = problems(outcome)
     return {
         "question": case.question,
@@ -105,6 +112,10 @@ def _run_case(case: Case, number: int, command: str) -> dict[str, Any]:
         "command": command,
         "conditions": machine.conditions(),
     }
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def read_lines(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:

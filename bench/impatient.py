@@ -116,6 +116,8 @@ def saturate(
         now = time.monotonic()
         while refused and refused[0][0] <= now:
             refused.popleft()[1].send(body, 0, 0.0)
+    if not acked:
+        raise RuntimeError(f"nothing was acked within {seconds:g} s")
     # From commit to commit: what comes with the first says nothing of how long it took.
     rest = [at for at in acked if at > acked[0] + 0.01]
     return BATCH * len(rest) / (acked[-1] - acked[0])

@@ -181,3 +181,17 @@ def test_a_percentile_is_the_nearest_rank(count, share, expected):
 def test_nothing_has_no_percentile():
     with pytest.raises(ValueError, match="no values"):
         harness.percentile([], 0.5)
+
+
+@pytest.mark.process
+def test_a_case_that_breaks_is_an_invalid_line_and_the_next_ones_run(capsys):
+    def breaks() -> Outcome:
+        raise RuntimeError("Traceback …\nIndexError: nothing came")
+
+    out = io.StringIO()
+    assert not harness.run([case("nats", breaks), case("conduit", outcome)], 1, out, "x")
+    broken, whole = [json.loads(text) for text in out.getvalue().splitlines()]
+    assert (broken["valid"], broken["figures"]) == (False, {})
+    assert broken["problems"][0] == "it broke: IndexError: nothing came"
+    assert whole["valid"]
+    assert "Traceback" in capsys.readouterr().err
