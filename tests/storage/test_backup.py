@@ -1,5 +1,6 @@
 """A backup has its name when it is whole, and nothing stays of one that is not."""
 
+import contextlib
 import signal
 import threading
 from pathlib import Path
@@ -26,7 +27,9 @@ async def path(tmp_path) -> Path:
     store = SqliteStore(path)
     await store.open()
     topic = await given.topic(store)
-    await store.append([given.message(topic.topic_id, b"x" * SIZE) for _ in range(COUNT)])
+    await store.append(
+        [given.message(topic.topic_id, b'"%b"' % (b"x" * SIZE)) for _ in range(COUNT)]
+    )
     await store.close()
     return path
 
@@ -95,3 +98,39 @@ def test_what_is_no_database_of_conduit_is_refused_and_stays_as_it_is(work, tmp_
             work(file)
         assert file.read_bytes() == content
     assert names(tmp_path) == {"empty", "stranger", "rubbish"}
+
+
+@pytest.mark.parametrize(
+    ("column", "damaged"),
+    [
+        ("payload", b'"\xff\xff"'),
+        ("payload", b'{"a":'),
+        ("headers", b'{"a" "b"}'),
+    ],
+)
+async def test_a_message_that_no_client_could_read_is_no_whole_backup(tmp_path, column, damaged):
+    path = tmp_path / "log.db"
+    store = SqliteStore(path)
+    await store.open()
+    topic = await given.topic(store)
+    await store.append(
+        [given.message(topic.topic_id, b"1234", headers=b'{"a":"b"}') for _ in range(3)]
+    )
+    await store.close()
+    assert check(path) == []
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        connection.execute(f"UPDATE messages SET {column} = ? WHERE seq = 2", [damaged])
+    (fault,) = check(path)
+    assert fault.startswith("message 2 of topic orders is damaged: ")
+
+
+async def test_a_text_that_is_no_text_is_told(tmp_path):
+    path = tmp_path / "log.db"
+    store = SqliteStore(path)
+    await store.open()
+    await given.topic(store)
+    await store.close()
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE topics SET name = CAST(x'ff' AS TEXT), last_seq = 7")
+    (fault,) = check(path)
+    assert "not UTF-8" in fault

@@ -28,6 +28,21 @@ def test_a_connection_that_ends_is_an_unavailable_store_whatever_the_driver_call
     assert isinstance(translated(error), StoreUnavailable)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (asyncpg.UndefinedTableError('relation "conduit.topics" does not exist'), "is not there"),
+        (asyncpg.InvalidColumnReferenceError("no unique constraint"), "lacks a constraint"),
+    ],
+)
+def test_tables_that_are_being_restored_are_an_unavailable_store_and_no_fault_of_the_server(
+    error, said
+):
+    told = translated(error, changes=True)
+    assert isinstance(told, StoreUnavailable)
+    assert said in str(told)
+
+
 def untrusted() -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "self-signed certificate"

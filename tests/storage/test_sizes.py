@@ -77,7 +77,7 @@ async def mostly_deleted(path: Path) -> tuple[SqliteStore, int]:
     record = await given.topic(store)
     await store.append([given.message(record.topic_id, b"x" * SIZE) for _ in range(COUNT)])
     # At the end of the file.
-    await store.append([given.message(record.topic_id, b"kept") for _ in range(2)])
+    await store.append([given.message(record.topic_id, b'"kept"') for _ in range(2)])
     trimmed = await store.trim(record.topic_id, Rule(Retention(max_messages=2), NOW_MS), COUNT)
     assert trimmed.removed_count == COUNT
     return store, record.topic_id
@@ -90,14 +90,14 @@ async def test_free_room_is_given_back_a_few_pages_at_a_time_while_others_write(
     slices = 1
     while await store.give_back():
         slices += 1
-        await store.append([given.message(topic_id, b"meanwhile")])
+        await store.append([given.message(topic_id, b'"meanwhile"')])
     # What is moved with the pages is little.
     assert slices > COUNT * SIZE / 4_096 / space.SLICE_PAGES / 2
     sizes = await store.measure()
     assert sizes.free_bytes <= (KEPT_PAGES + 5) * 4_096
     assert path.stat().st_size == sizes.size_bytes < 120 * 4_096
     messages = await store.read(topic_id, 1, limit=1_000)
-    assert [message.payload for message in messages] == [b"kept"] * 2 + [b"meanwhile"] * (
+    assert [message.payload for message in messages] == [b'"kept"'] * 2 + [b'"meanwhile"'] * (
         slices - 1
     )
     assert check(path) == []

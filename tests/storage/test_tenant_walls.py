@@ -52,7 +52,7 @@ ACROSS = {
         postgres/owners.py: _OWNED _RELEASE _KEPT
         """,
     "It is about the database as a whole: which it is, whether it is a copy, whether it is whole.": """
-        sqlite/check.py: _RULES
+        sqlite/check.py: _RULES _MESSAGES
         sqlite/database.py: _RENEW
         sqlite/mark.py: _LAST_SEQ
         postgres/arrangement.py: _HAS_TOPICS _NUMBERS

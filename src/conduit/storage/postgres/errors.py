@@ -24,6 +24,9 @@ _UNAVAILABLE = {
     "28": "PostgreSQL refused the user or the password",
     "3D": "the database does not exist",
     "40": "PostgreSQL gave up on conflicting transactions",
+    # Of statements that have worked, and stand in no migration.
+    "42P01": "a table of Conduit is not there: the schema is being restored, or was removed",
+    "42P10": "a table of Conduit lacks a constraint: the schema is being restored, or was changed",
     "42501": "the user may not do this: grant it the schema conduit",
     "53": "PostgreSQL lacks a resource: disk, memory or connections",
     "53100": "the disk of PostgreSQL is full; free some space",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from conduit.storage.sqlite.bulk import rows
 from conduit.storage.sqlite.errors import translated_of
@@ -55,6 +58,11 @@ _RULES = (
     ),
 )
 
+_MESSAGES = """
+SELECT t.name, m.seq, m.payload, m.headers FROM messages AS m JOIN topics AS t USING (topic_id)
+"""
+_json = msgspec.json.Decoder(msgspec.Raw).decode
+
 
 def check(path: Path) -> list[str]:
     """What is wrong with it, in sentences; nothing if it is whole. It is one state that is looked at: what is
@@ -65,6 +73,8 @@ def check(path: Path) -> list[str]:
             return _faults(connection)[:FAULTS_MAX_COUNT]
     except apsw.CorruptError as error:
         return [_DAMAGED.format(error)]
+    except UnicodeDecodeError as error:
+        return [_DAMAGED.format(f"a text in it is not UTF-8: {error.reason}")]
     except apsw.Error as error:
         raise translated_of(error, path) from error
 
@@ -74,4 +84,18 @@ def _faults(connection: apsw.Connection) -> list[str]:
     if damage != [("ok",)]:
         # What is damaged cannot be counted.
         return [_DAMAGED.format(text) for (text,) in damage]
-    return [sentence.format(*row) for sentence, sql in _RULES for row in rows(connection, sql)]
+    broken = [sentence.format(*row) for sentence, sql in _RULES for row in rows(connection, sql)]
+    return broken + list(islice(_unreadable(connection), FAULTS_MAX_COUNT))
+
+
+def _unreadable(connection: apsw.Connection) -> Iterator[str]:
+    """Messages that no client could read. SQLite does not see what changed within a value."""
+    for name, seq, *texts in connection.execute(_MESSAGES):
+        try:
+            for text in texts:
+                if text is not None:
+                    # Raw values are skipped over, their UTF-8 as well.
+                    text.decode()
+                    _json(text)
+        except (UnicodeDecodeError, msgspec.DecodeError) as error:
+            yield f"message {seq} of topic {name} is damaged: {error}"
