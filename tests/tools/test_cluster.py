@@ -293,6 +293,20 @@ def test_what_is_kept_is_there_when_it_is_started_again(kept, tmp_path, started)
     assert not [*kept.rglob(".s.PGSQL*"), *kept.rglob("*.pid")]
 
 
+@process
+def test_one_that_was_killed_is_started_again_at_once(kept, tmp_path, started):
+    for number in range(2):
+        made = RunningCluster(tmp_path / f"said-{number}", "--nodes", "1", "--keep", str(kept))
+        started.append(made)
+        made.wait_until_ready()
+        api = Api(made.rows["nginx"].where)
+        if number == 0:
+            api.create_topic("kept")
+        assert api.publish("kept", number)["seq"] == number + 1
+        made.process.kill()
+        made.process.wait()
+
+
 # Without a process --------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,7 @@ WITH_REDIS = True
 # The superuser of the databases; nodes are one that owns theirs, and nothing more.
 ADMIN = "postgres"
 ANSWER_WITHIN_S = 1.0
+POLL_S = 0.05
 # Making a database, on a slow disk.
 MADE_WITHIN_S = 120.0
 # A node is gone 10 s after SIGTERM (CONDUIT_SHUTDOWN_TIMEOUT_S).
@@ -60,7 +63,9 @@ def postgresql(folder: Folder) -> Program:
     """
     here = folder.of_user("postgresql")
     data = here / "data"
-    if not data.exists():
+    if data.exists():
+        _await_former(data / "postmaster.pid")
+    else:
         _make(folder, data)
     asked = [_here("pg_isready"), "-q", "-h", str(here), "-U", ADMIN]
     options = ("listen_addresses=", f"max_connections={MAX_CONNECTIONS}")
@@ -77,6 +82,23 @@ def postgresql(folder: Folder) -> Program:
         stop_within_s=POSTGRESQL_STOPS_WITHIN_S,
         quit=signal.SIGQUIT,
     )
+
+
+def _await_former(pid_file: Path) -> None:
+    """One whose cluster was killed ends by itself, and has the data until then."""
+    give_up_at = time.monotonic() + POSTGRESQL_STOPS_WITHIN_S
+    while _is_alive(pid_file) and time.monotonic() < give_up_at:
+        time.sleep(POLL_S)
+
+
+def _is_alive(pid_file: Path) -> bool:
+    try:
+        os.kill(int(pid_file.read_text().split()[0]), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, IndexError):
+        return False
+    return True
 
 
 def _succeeds(command: Sequence[str]) -> bool:

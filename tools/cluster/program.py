@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=partial(_end_with_parent, self.stop),
                 **as_user(self.user),
             )
 
@@ -123,6 +124,6 @@ def as_user(name: str | None) -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(stop: signal.Signals) -> None:
     if _LIBC is not None:
-        _LIBC.prctl(_TELL_OF_PARENTS_DEATH, signal.SIGTERM)
+        _LIBC.prctl(_TELL_OF_PARENTS_DEATH, stop)
