@@ -69,6 +69,18 @@ async def test_a_new_database_has_no_schema_until_it_has_all_of_it(database_url)
         pass
 
 
+async def test_half_a_restored_schema_is_told_and_left_as_it_is(database_url):
+    async with opened(database_url):
+        pass
+    connection = await asyncpg.connect(database_url)
+    # As pg_restore makes it: tables first, and what is in them later.
+    await connection.execute("TRUNCATE conduit.migrations")
+    with pytest.raises(StoreUnavailable, match="a restore of it did not end"):
+        await PostgresStore(database_url).open()
+    assert await migrations.version(connection) == (0, 0)
+    await connection.close()
+
+
 async def test_several_make_the_schema_of_a_new_database_at_once(database_url):
     connections = [await asyncpg.connect(database_url) for _ in range(3)]
     calls = [migrations.migrate(each, contract=False) for each in connections]

@@ -28,8 +28,8 @@ FROM pg_roles AS r WHERE r.rolname = current_user
 _OPEN = {
     BYPASSED: "the role in DATABASE_URL is a superuser or has BYPASSRLS, and sees the rows of all"
     " tenants, whatever it asks for; use one that is neither",
-    OFF: "it was switched off for conduit.topics; ALTER TABLE conduit.topics ENABLE ROW LEVEL SECURITY, "
-    "FORCE ROW LEVEL SECURITY",
+    OFF: "it is off for conduit.topics; if a restore broke off, restore again, else ALTER TABLE"
+    " conduit.topics ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
 }
 # What loses acked messages in a crash of the machine, or damages the database.
 _UNSAFE = ("fsync", "full_page_writes", "synchronous_commit")

@@ -48,6 +48,13 @@ SELECT EXISTS (
 """
 
 
+_HAS_OTHERS = """
+SELECT EXISTS (
+  SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'conduit' AND c.relkind IN ('r', 'p') AND c.relname <> 'migrations')
+"""
+
+
 class Migration(NamedTuple):
     """One file of `schema/`."""
 
@@ -152,6 +159,11 @@ async def _apply(connection: Connection, *following: Migration) -> bool:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
         if (await version(connection)).version >= following[0].version:
             return False
+        if following[0].version == 1 and await connection.fetchval(_HAS_OTHERS):
+            raise StoreUnavailable(
+                "the schema conduit has tables, and no version: a restore of it did not end, or another"
+                " program made them; remove the schema, and restore again"
+            )
         for migration in following:
             await connection.execute(script(migration))
     return True
