@@ -77,6 +77,8 @@ class Ladder:
             self.is_over = False
         if self.is_over:
             raise Moot
+        # Also if it breaks.
+        self.is_over = True
         with directory() as path, _server(path, self.store) as server:
             outcome = _measured(server, rate, seconds)
         self.is_over = not outcome.figures["holds"]
@@ -161,7 +163,7 @@ def outcome(sent: Sent, stored: int, cores: float, cpu_s: float) -> Outcome:
             "p95_ms": sent.stored.percentile_ms(0.95),
             "p99_ms": p99_ms,
             "failed_percent": 100 * failed / sent.count,
-            "stored_per_s": sent.in_time / sent.seconds,
+            "stored_per_s": sent.in_time / sent.seconds if sent.seconds else 0.0,
             "server_us_per_message": cpu_s / sent.count * 1e6,
         },
         # One whose receipt did not come may be stored or not.

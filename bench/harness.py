@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench import machine
+from conduit.errors import ConduitError
 from conduit.load import verdict
 from conduit.load.checks import Checks
 from conduit.load.process import LoadError
@@ -91,7 +92,7 @@ def _run_case(case: Case, number: int, command: str) -> dict[str, Any]:
     began = time.monotonic()
     try:
         outcome = case.run()
-    except (LoadError, RuntimeError, OSError) as error:
+    except (ConduitError, LoadError, RuntimeError, OSError, ArithmeticError) as error:
         # It takes no figures of the others.
         traceback.print_exc()
         outcome = Outcome({}, Checks(0, 0), problems=[f"it broke: {_last_line(error)}"])

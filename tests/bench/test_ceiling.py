@@ -89,3 +89,16 @@ def test_no_step_follows_one_that_does_not_hold_until_the_next_round(monkeypatch
         ladder.step(20_000, 1)
     ladder.step(10_000, 1)
     assert asked == [10_000, 15_000, 10_000]
+
+
+def test_no_step_follows_one_that_breaks(monkeypatch):
+    def breaks(*_: object) -> Outcome:
+        raise RuntimeError("the load has ended")
+
+    ladder = ceiling.Ladder("memory")
+    monkeypatch.setattr(ceiling, "_measured", breaks)
+    monkeypatch.setattr(ceiling, "_server", lambda *_: ceiling.directory())
+    with pytest.raises(RuntimeError):
+        ladder.step(10_000, 1)
+    with pytest.raises(Moot):
+        ladder.step(15_000, 1)

@@ -5,7 +5,9 @@ import pytest
 
 from bench import harness
 from bench.harness import Case, Outcome, problems
+from conduit.errors import StoreUnavailable
 from conduit.load.checks import Checks
+from conduit.load.process import LoadError
 from tests.bench.made import line
 
 GOOD = Checks(expected=3, seen=3)
@@ -184,9 +186,10 @@ def test_nothing_has_no_percentile():
 
 
 @pytest.mark.process
-def test_a_case_that_breaks_is_an_invalid_line_and_the_next_ones_run(capsys):
+@pytest.mark.parametrize("kind", [RuntimeError, LoadError, StoreUnavailable])
+def test_a_case_that_breaks_is_an_invalid_line_and_the_next_ones_run(capsys, kind: type[Exception]):
     def breaks() -> Outcome:
-        raise RuntimeError("Traceback …\nIndexError: nothing came")
+        raise kind("Traceback …\nIndexError: nothing came")
 
     out = io.StringIO()
     assert not harness.run([case("nats", breaks), case("conduit", outcome)], 1, out, "x")

@@ -219,6 +219,14 @@ def test_what_is_wrong_with_a_server_is_one_line(
     assert bad(**changed) == expected
 
 
+@pytest.mark.parametrize(
+    ("skew_s", "said"), [(40.0, "40.0 s behind that"), (-40.0, "40.0 s ahead of that")]
+)
+def test_whose_clock_is_ahead_is_said(skew_s: float, said: str) -> None:
+    (one,) = [each for each in judge(answered(skew_s=skew_s), NOW) if each.check == "clock"]
+    assert one.seen == f"this machine's clock is {said} of the server"
+
+
 def test_of_nodes_only_those_that_serve_are_called_up() -> None:
     some = [node("n2", state="draining"), node("n3", unanswered="no link")]
     assert of(judge(answered(nodes=[node(), *some]), NOW), "nodes") == ["warning", "warning", "ok"]

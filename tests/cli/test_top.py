@@ -174,7 +174,7 @@ async def test_a_look_asks_no_more_often_than_the_dashboard_and_a_refusal_is_not
     clock = [NOW]
     with answering(answers) as server:
         async with AsyncConduit(server.url) as client:
-            asking = Asking(client, lambda: clock[0])
+            asking = Asking(client, lambda: clock[0], lambda: clock[0])
             for _ in range(30):
                 await asking.look()
                 clock[0] += 2.0
@@ -209,7 +209,7 @@ async def test_a_server_that_goes_away_and_comes_back_is_followed() -> None:
     clock = [NOW]
     with answering(answers) as server:
         async with AsyncConduit(server.url) as client:
-            asking = Asking(client, lambda: clock[0])
+            asking = Asking(client, lambda: clock[0], lambda: clock[0])
             since = []
             for _ in range(4):
                 await asking.look()

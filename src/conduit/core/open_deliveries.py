@@ -68,11 +68,14 @@ class OpenDeliveries:
         lowest, other = self.runs.lowest, self.retries.lowest()
         return other if lowest is None or (other is not None and other < lowest) else lowest
 
-    def open_numbers(self) -> Iterator[int]:
-        """All of them, in no order. Nothing may change meanwhile."""
+    def open_numbers(self, last: int | None = None) -> Iterator[int]:
+        """All of them, or those up to `last`, in no order. Nothing may change meanwhile."""
         for run in self.runs:
+            if last is not None and run.last >= last:
+                yield from range(run.first, last + 1)
+                break
             yield from range(run.first, run.last + 1)
-        yield from self.retries.by_seq
+        yield from (seq for seq in self.retries.by_seq if last is None or seq <= last)
 
     def history(self, seq: int) -> Retry | None:
         """Attempts and state of an open number, or None for one that is settled or not handed out."""

@@ -7,7 +7,6 @@ done with it. There is a bounded number in any case, of which the oldest are for
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import msgspec
@@ -95,17 +94,16 @@ class Outs:
         if out.open_count <= 0:
             self._forget(_place(group, topic), out.seq)
 
-    def open_in(self, cursor: Settled, last: float = math.inf) -> list[Out]:
-        """Those that are open there, up to this number; of a durable subscription in the order of handing
-        out."""
+    def open_in(self, cursor: Settled, last: int | None = None) -> list[Out]:
+        """Those that are open there: all, or up to this number, at the cost of what is open up to there."""
         found = self._by_place.get(_place(cursor.group, cursor.topic))
         if found is None:
             return []
         delivery = cursor.delivery
-        if len(found) <= delivery.open_count:
-            return [out for seq, out in found.items() if seq <= last and delivery.is_open(seq)]
+        if last is None and len(found) <= delivery.open_count:
+            return [out for seq, out in found.items() if delivery.is_open(seq)]
         # Many may be kept that are only others': ephemeral subscribers share the place.
-        return [found[seq] for seq in delivery.open_numbers() if seq <= last and seq in found]
+        return [found[seq] for seq in delivery.open_numbers(last) if seq in found]
 
     def _forget(self, place: _Place, seq: int) -> None:
         if (place, seq) in self._order:

@@ -177,9 +177,9 @@ class ProgressWriter:
         """Have `run` call its `after` within the flush interval, even if there is nothing to store."""
         self._wake.set()
 
-    def soon(self) -> None:
-        """Somebody has left: what is marked is stored earlier."""
-        if self._marked and not self._is_soon:
+    def soon(self, group: Group) -> None:
+        """Somebody has left it: what is marked of it is stored earlier."""
+        if not self._is_soon and (self._marked.deaths_count or not self.is_stored(group)):
             self._is_soon = True
             asyncio.get_running_loop().call_later(SOON_S, self._urgent.set)
 

@@ -275,7 +275,7 @@ class Router:
     def detach(self, running: Running, subscriber: Subscriber, *, lost: bool) -> None:
         """The subscriber is gone; see `Running.remove`."""
         running.remove(subscriber, lost=lost)
-        self._engine.progress.soon()
+        self._engine.progress.soon(running.group)
         self._count(running, -1)
 
     def _count(self, running: Running, change: int) -> None:

@@ -243,7 +243,8 @@ def judge_durability(asked: Asked, *, allow_unsafe: bool) -> list[Finding]:
 
 
 def judge_clock(skew_s: float, took_s: float, whose: str) -> Finding:
-    """This machine's clock against another one. What the question took is how exactly that is known."""
+    """This machine's clock against another one, which is ahead by `skew_s`. What the question took is how
+    exactly that is known."""
     off_s = max(0.0, abs(skew_s) - took_s / 2)
     how = "ahead of" if skew_s < 0 else "behind"
     seen = f"this machine's clock is {off_s:.1f} s {how} that of {whose}"

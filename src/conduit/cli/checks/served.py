@@ -39,7 +39,7 @@ def judge(found: Answered, now: datetime) -> list[Finding]:
         *_ready(found, found.health),
         *store(found.health, found.who),
         *latency(found.history),
-        judge_clock(-found.skew_s, found.took_s, "the server")
+        judge_clock(found.skew_s, found.took_s, "the server")
         if found.skew_s is not None
         else unseen(
             "clock",

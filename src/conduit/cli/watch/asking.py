@@ -7,6 +7,7 @@ the server makes new ones no more often. What the key may not see is asked for a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,17 +80,24 @@ class Seen(msgspec.Struct):
 
 
 class Asking:
-    """Keeps `seen` up to date. `now` is the wall clock in seconds, and a timer."""
+    """Keeps `seen` up to date. `now` is the wall clock in seconds; `timer` says what is due, and is never set
+    back."""
 
-    def __init__(self, client: AsyncConduit, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: AsyncConduit,
+        now: Callable[[], float],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._now = now
+        self._timer = timer
         self._due = dict.fromkeys((each.name for each in QUESTIONS), 0.0)
         self.seen = Seen()
 
     async def look(self) -> None:
         """Ask what is due, all at once. Raises nothing but what cancels it."""
-        now = self._now()
+        now = self._timer()
         due = [each for each in QUESTIONS if self._due[each.name] <= now]
         answers = await asyncio.gather(*(self._answer(each) for each in due))
         for question, answer in zip(due, answers, strict=True):

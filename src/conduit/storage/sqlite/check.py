@@ -59,7 +59,10 @@ _RULES = (
 )
 
 _MESSAGES = """
-SELECT t.name, m.seq, m.payload, m.headers FROM messages AS m JOIN topics AS t USING (topic_id)
+SELECT 'message', t.name, m.seq, CAST(m.key AS BLOB), m.payload, m.headers
+FROM messages AS m JOIN topics AS t USING (topic_id)
+UNION ALL
+SELECT 'dead letter', topic, seq, CAST(key AS BLOB), payload, headers FROM dead_letters
 """
 _json = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -89,13 +92,14 @@ def _faults(connection: apsw.Connection) -> list[str]:
 
 
 def _unreadable(connection: apsw.Connection) -> Iterator[str]:
-    """Messages that no client could read. SQLite does not see what changed within a value."""
-    for name, seq, *texts in connection.execute(_MESSAGES):
+    """Messages and dead letters that no client could read. SQLite does not see what changed in a value."""
+    for what, name, seq, key, *values in connection.execute(_MESSAGES):
         try:
-            for text in texts:
-                if text is not None:
+            (key or b"").decode()
+            for value in values:
+                if value is not None:
                     # Raw values are skipped over, their UTF-8 as well.
-                    text.decode()
-                    _json(text)
+                    value.decode()
+                    _json(value)
         except (UnicodeDecodeError, msgspec.DecodeError) as error:
-            yield f"message {seq} of topic {name} is damaged: {error}"
+            yield f"{what} {seq} of topic {name} is damaged: {error}"
