@@ -74,7 +74,8 @@ def test_a_connection_that_a_server_closes_unused_is_made_anew(monkeypatch: pyte
 
 def test_a_connection_that_a_server_closes_behind_an_answer_is_made_anew_for_the_next():
     with publishes(lambda _: STORED, closes=True) as port:
-        sent = published(plan(port, rate=8.0, seconds=0.5, publishers=1))
+        # A busy machine may take a while to close what it has answered.
+        sent = published(plan(port, rate=2.0, seconds=2.0, publishers=1))
     assert (sent.settled, sent.broken) == ([4], "")
 
 
