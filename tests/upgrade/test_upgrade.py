@@ -18,7 +18,7 @@ from tests.support.ws import WsClient, payloads
 
 BEFORE = Path(__file__).with_name("schema_1.whl")
 # So that a dead letter takes no time.
-IMPATIENT = {"ack_wait_ms": 10, "max_attempts": 1}
+ONCE = {"ack_wait_ms": 30_000, "max_attempts": 1}
 
 pytestmark = pytest.mark.e2e
 
@@ -66,7 +66,7 @@ def fill(server: RunningServer) -> dict[str, object]:
             ws.send({"type": "ack", "message_id": frame["message_id"], "ref": "r"})
             ws.receive("acked", ref="r")
     with WsClient(server.ws_url) as ws:
-        ws.subscribe("rejected", subscription="strict", start="earliest", **IMPATIENT)
+        ws.subscribe("rejected", subscription="strict", start="earliest", **ONCE)
         [frame] = ws.messages(1)
         ws.send({"type": "reject", "message_id": frame["message_id"], "ref": "r"})
         ws.receive("acked", ref="r")
