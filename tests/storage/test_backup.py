@@ -136,3 +136,23 @@ async def test_a_text_that_is_no_text_is_told(tmp_path):
         connection.execute("UPDATE topics SET name = CAST(x'ff' AS TEXT), last_seq = 7")
     (fault,) = check(path)
     assert "not UTF-8" in fault
+
+
+async def test_a_dead_letter_whose_message_is_gone_is_whole_and_one_that_cannot_be_read_is_not(
+    tmp_path,
+):
+    path = tmp_path / "log.db"
+    store = SqliteStore(path)
+    await store.open()
+    topic = await given.topic(store)
+    await store.close()
+    put = """
+    INSERT INTO dead_letters (dead_id, tenant, subscription, topic, topic_id, seq, message_id, attempts,
+                              reason, died_at_ms, published_at_ms, payload)
+    VALUES (?, 'default', 's', 'orders', ?, ?, 'm', 1, 'r', 1, 1, ?)
+    """
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        for seq, payload in enumerate((b"", b"{}", b'{"a'), start=1):
+            connection.execute(put, [str(seq), topic.topic_id, seq, payload])
+    damaged = [fault for fault in check(path) if "damaged" in fault]
+    assert damaged == ["dead letter 3 of topic orders is damaged: Input data was truncated"]

@@ -62,7 +62,8 @@ _MESSAGES = """
 SELECT 'message', t.name, m.seq, CAST(m.key AS BLOB), m.payload, m.headers
 FROM messages AS m JOIN topics AS t USING (topic_id)
 UNION ALL
-SELECT 'dead letter', topic, seq, CAST(key AS BLOB), payload, headers FROM dead_letters
+SELECT 'dead letter', topic, seq, CAST(key AS BLOB), nullif(payload, x''), nullif(headers, x'')
+FROM dead_letters -- without a payload, if retention or a purge was first
 """
 _json = msgspec.json.Decoder(msgspec.Raw).decode
 
