@@ -53,11 +53,15 @@ class RunningCluster:
 
     def wait_until_ready(self) -> None:
         """… and until each node knows of the others."""
-        until(lambda: READY in self.said() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said()
+        self.wait_until_served()
         nodes = [Api(row.where) for name, row in self.rows.items() if name.startswith("node-")]
         for node in nodes:
             until(lambda node=node: node.get("/health").json["store"]["servers"] == len(nodes))
+
+    def wait_until_served(self) -> None:
+        """Also while those of a cluster that was killed are not forgotten yet, which takes half a minute."""
+        until(lambda: READY in self.said() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.said()
 
     @property
     def rows(self) -> dict[str, Row]:

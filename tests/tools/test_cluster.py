@@ -279,32 +279,25 @@ def test_while_it_starts_it_can_be_ended_as_well(tmp_path, started):
 
 
 @process
-def test_what_is_kept_is_there_when_it_is_started_again(kept, tmp_path, started):
+@pytest.mark.parametrize(
+    "is_killed", [False, True], ids=["in order", "at once after it was killed"]
+)
+def test_what_is_kept_is_there_when_it_is_started_again(kept, tmp_path, started, is_killed):
     for number in range(2):
         made = RunningCluster(tmp_path / f"said-{number}", "--nodes", "1", "--keep", str(kept))
         started.append(made)
-        made.wait_until_ready()
+        made.wait_until_served()
         api = Api(made.rows["nginx"].where)
         if number == 0:
             api.create_topic("kept")
         assert api.publish("kept", number)["seq"] == number + 1
-        assert made.end() == 0
-        assert str(kept) in made.said().splitlines()[-1]
-    assert not [*kept.rglob(".s.PGSQL*"), *kept.rglob("*.pid")]
-
-
-@process
-def test_one_that_was_killed_is_started_again_at_once(kept, tmp_path, started):
-    for number in range(2):
-        made = RunningCluster(tmp_path / f"said-{number}", "--nodes", "1", "--keep", str(kept))
-        started.append(made)
-        made.wait_until_ready()
-        api = Api(made.rows["nginx"].where)
-        if number == 0:
-            api.create_topic("kept")
-        assert api.publish("kept", number)["seq"] == number + 1
-        made.process.kill()
-        made.process.wait()
+        if is_killed:
+            made.process.kill()
+            made.process.wait()
+        else:
+            assert made.end() == 0
+            assert str(kept) in made.said().splitlines()[-1]
+    assert is_killed or not [*kept.rglob(".s.PGSQL*"), *kept.rglob("*.pid")]
 
 
 # Without a process --------------------------------------------------------------------------------------
